@@ -1,0 +1,150 @@
+package config
+
+import (
+	"log/slog"
+	"net"
+	"net/netip"
+	"strconv"
+	"time"
+)
+
+// Config is a complete and valid configuration, as [Load] returns it.
+type Config struct {
+	// File is the absolute path of the file that was read, "" if there was none.
+	File string
+	// DataDir is the absolute path of the directory of the gateway's state. It
+	// need not exist yet: see [EnsureDataDir].
+	DataDir string
+
+	Gateway Gateway
+	Agent   Agent
+	// Providers holds the tables [providers.NAME] by their names.
+	Providers map[string]Provider
+	Sessions  Sessions
+	Store     Store
+	Log       Log
+
+	// origins holds the values that are not defaults, by key.
+	origins map[string]Origin
+}
+
+// Gateway is the table [gateway]: the HTTP front end.
+type Gateway struct {
+	// Host is an IP address without brackets, or a host name.
+	Host string
+	// Port is 0 to 65535; 0 lets the system choose.
+	Port int
+	// RequirePairing is false only on a loopback host.
+	RequirePairing bool
+	// AllowPublicBind permits a Host other machines can reach.
+	AllowPublicBind bool
+	// MaxBodyBytes bounds a request's body.
+	MaxBodyBytes int64
+	// CORSAllowedOrigins are lower-case origins (scheme://host[:port], without
+	// the scheme's default port), or "*", which allows every origin whatever
+	// else is listed.
+	CORSAllowedOrigins []string
+	// RateLimitMax is the number of requests in one RateLimitWindow; 0 turns
+	// the limit off.
+	RateLimitMax    int
+	RateLimitWindow time.Duration
+	// TrustedProxies may tell a client's address; a single address is a prefix
+	// of full length.
+	TrustedProxies []netip.Prefix
+	// AllowedHosts are lower-case names or addresses, without port, that a
+	// request's Host may have besides loopback and the bound address.
+	AllowedHosts   []string
+	MaxConnections int
+
+	ReadTimeout    time.Duration
+	StatusWait     time.Duration
+	KeepAlive      time.Duration
+	DrainTimeout   time.Duration
+	WriteTimeout   time.Duration
+	WSPingInterval time.Duration
+	WSPongTimeout  time.Duration // longer than WSPingInterval
+	WSIdleTimeout  time.Duration
+
+	NodeControl NodeControl
+
+	// BearerToken is the fixed token of AGENTZERO_GATEWAY_BEARER_TOKEN, unset
+	// without it. It is no key of the file.
+	BearerToken Secret
+}
+
+// Address is Host and Port as net.Listen takes them.
+func (g Gateway) Address() string {
+	return net.JoinHostPort(g.Host, strconv.Itoa(g.Port))
+}
+
+// Loopback tells whether Host is reached from this machine only: an address of
+// the loopback networks, or localhost. Any other name counts as public,
+// because what it resolves to can change.
+func (g Gateway) Loopback() bool {
+	if g.Host == "localhost" {
+		return true
+	}
+	addr, err := netip.ParseAddr(g.Host)
+	return err == nil && addr.Unmap().IsLoopback()
+}
+
+// NodeControl is the table [gateway.node_control].
+type NodeControl struct {
+	Enabled        bool // always false: not available in this version
+	AuthToken      Secret
+	AllowedNodeIDs []string
+}
+
+// Agent is the table [agent]: who answers.
+type Agent struct {
+	// Provider is "" (none), "demo", or a key of Config.Providers.
+	Provider     string
+	Model        string
+	SystemPrompt string
+	// DemoDelay is the demo provider's pause between two deltas.
+	DemoDelay time.Duration
+}
+
+// Provider is one table [providers.NAME]: a model server.
+type Provider struct {
+	// Kind is "openai", "anthropic" or "ollama".
+	Kind string
+	// BaseURL is an http or https URL without trailing slash, never empty.
+	BaseURL          string
+	APIKey           Secret
+	DefaultModel     string
+	ConnectTimeout   time.Duration
+	FirstByteTimeout time.Duration
+	IdleTimeout      time.Duration
+	MaxRetries       int
+	IncludeUsage     bool
+	// Headers are sent with every request, by the names they were given.
+	Headers map[string]Secret
+}
+
+// Sessions is the table [sessions]: conversations and their turns.
+type Sessions struct {
+	// BusyPolicy is "queue", "reject", "interrupt", "rollback" or "collect".
+	BusyPolicy      string
+	QueueLimit      int
+	MaxRunningTurns int
+	// TurnTimeout bounds one turn; 0 means no limit.
+	TurnTimeout     time.Duration
+	IdleTimeout     time.Duration
+	DisconnectGrace time.Duration
+	LogWindowBytes  int64
+	MaxLive         int
+}
+
+// Store is the table [store]: what keeps the conversations.
+type Store struct {
+	Kind        string // "memory"
+	MaxSessions int
+	MaxBytes    int64
+}
+
+// Log is the table [log].
+type Log struct {
+	Level  slog.Level
+	Format string // "text" or "json"
+}
