@@ -1,0 +1,238 @@
+package actors
+
+import (
+	"slices"
+	"sort"
+	"sync"
+)
+
+// EventKind says what an [Event] tells.
+type EventKind uint8
+
+// The kinds of events. Their names are the wire's.
+const (
+	// EventDelta carries a piece of the answer.
+	EventDelta EventKind = iota + 1
+	// EventQueued: the turn was accepted and waits.
+	EventQueued
+	// EventStarted: the model is being called.
+	EventStarted
+	// EventCompletion carries a whole answer that was asked for as one, before
+	// the turn's EventCompleted. It is for the turn's own caller.
+	EventCompletion
+	// EventMerged ends a turn whose message became part of another turn.
+	EventMerged
+	// EventCompleted ends a turn that was answered.
+	EventCompleted
+	// EventInterrupted ends a turn that was cancelled; its partial answer stays.
+	EventInterrupted
+	// EventFailed ends a turn that failed.
+	EventFailed
+)
+
+var eventNames = [...]string{
+	EventDelta: "delta", EventQueued: "turn.queued", EventStarted: "turn.started",
+	EventCompletion: "turn.completion", EventMerged: "turn.merged", EventCompleted: "turn.completed",
+	EventInterrupted: "turn.interrupted", EventFailed: "turn.failed",
+}
+
+func (k EventKind) String() string { return eventNames[k] }
+
+// Ends reports whether the kind is the last of its turn.
+func (k EventKind) Ends() bool { return k >= EventMerged }
+
+// Event is one entry of a session's log. Its bytes are never changed after it
+// was appended, so an Event may be kept and shared.
+type Event struct {
+	// Seq counts the events of this log from 1.
+	Seq  uint64
+	Kind EventKind
+	// Turn is the id of the turn the event belongs to.
+	Turn string
+	// Data is a JSON object; of EventDelta it is the chunk's members without
+	// braces (see agent.Delta).
+	Data []byte
+	// contentAt and contentLen find the delta's text in Data.
+	contentAt, contentLen uint32
+}
+
+// Content is the text of a delta as a JSON string literal, quotes included, or
+// nil where the delta carries no text.
+func (e *Event) Content() []byte {
+	if e.contentLen == 0 {
+		return nil
+	}
+	return e.Data[e.contentAt : e.contentAt+e.contentLen]
+}
+
+func (e *Event) bytes() int { return len(e.Data) + eventOverhead }
+
+// eventOverhead is the size of an Event without its data.
+const eventOverhead = 72
+
+// Log is what happened in a session lately: the window of events from which its
+// watchers read. Only the session's actor appends; a watcher is a cursor (see
+// [Subscription]), so a slow one holds no memory and delays nobody. Events that
+// fall out of the window are gone, and a cursor that points there is told so.
+type Log struct {
+	epoch string
+	limit int
+
+	mu     sync.Mutex
+	events []Event
+	sparse bool   // an extract, whose numbers have holes
+	last   uint64 // sequence number of the newest event
+	bytes  int
+	slab   []byte // the bytes of new events are copied here
+	subs   []*Subscription
+	closed bool
+}
+
+// newLog returns a log whose window holds limit bytes.
+func newLog(limit int) *Log {
+	return &Log{epoch: NewID("")[:8], limit: limit}
+}
+
+// Epoch names this incarnation of the log; sequence numbers of different epochs
+// are not comparable.
+func (l *Log) Epoch() string { return l.epoch }
+
+// pending is an event to be appended; data is copied.
+type pending struct {
+	kind                  EventKind
+	turn                  string
+	data                  []byte
+	contentAt, contentLen uint32
+}
+
+// append adds events and wakes whoever watches them. It returns the sequence
+// number of the last.
+func (l *Log) append(batch ...pending) uint64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i := range batch {
+		p := &batch[i]
+		l.last++
+		l.events = append(l.events, Event{
+			Seq: l.last, Kind: p.kind, Turn: p.turn, Data: l.keep(p.data),
+			contentAt: p.contentAt, contentLen: p.contentLen,
+		})
+		l.bytes += len(p.data) + eventOverhead
+	}
+	for _, s := range l.subs {
+		s.appended(l.last-uint64(len(batch)), batch)
+	}
+	l.trim()
+	return l.last
+}
+
+const (
+	minSlab = 1 << 10
+	maxSlab = 16 << 10
+)
+
+// keep copies data into the current slab, or a new one where it is full. Slabs
+// grow with the log, so that a short answer stays small and a long one costs
+// few allocations.
+func (l *Log) keep(data []byte) []byte {
+	if cap(l.slab)-len(l.slab) < len(data) {
+		size := min(max(minSlab, 2*cap(l.slab)), maxSlab)
+		l.slab = make([]byte, 0, max(size, len(data)))
+	}
+	start := len(l.slab)
+	l.slab = append(l.slab, data...)
+	return l.slab[start:len(l.slab):len(l.slab)]
+}
+
+// trim drops the oldest events until the window holds. The newest event always
+// stays.
+func (l *Log) trim() {
+	drop := 0
+	for l.bytes > l.limit && drop < len(l.events)-1 {
+		l.bytes -= l.events[drop].bytes()
+		drop++
+	}
+	if drop == 0 {
+		return
+	}
+	clear(l.events[:drop]) // let go of their bytes
+	l.events = l.events[drop:]
+}
+
+// after returns the index of the first event past seq, and false where events
+// past seq were dropped.
+func (l *Log) after(seq uint64) (int, bool) {
+	if l.sparse {
+		return sort.Search(len(l.events), func(i int) bool { return l.events[i].Seq > seq }), true
+	}
+	first := l.last - uint64(len(l.events)) + 1
+	if seq+1 < first {
+		return 0, false
+	}
+	return int(min(seq+1-first, uint64(len(l.events)))), true
+}
+
+// position is the sequence number of the newest event.
+func (l *Log) position() uint64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.last
+}
+
+// holds reports whether all events past seq are there, and seq is not ahead of
+// them.
+func (l *Log) holds(seq uint64) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	_, ok := l.after(seq)
+	return ok && seq <= l.last
+}
+
+// close ends the log for all who watch it.
+func (l *Log) close() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.closed = true
+	for _, s := range l.subs {
+		s.notify()
+	}
+}
+
+// extract returns a log of one turn's events alone, or nil where some of them
+// are no longer in the window. The bytes are shared.
+func (l *Log) extract(turn string) *Log {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	out := &Log{epoch: l.epoch, limit: l.limit, sparse: true}
+	for i := range l.events {
+		if e := &l.events[i]; e.Turn == turn {
+			out.events = append(out.events, *e)
+			out.bytes += e.bytes()
+		}
+	}
+	if len(out.events) == 0 || out.events[0].Kind == EventDelta {
+		return nil
+	}
+	out.last = out.events[len(out.events)-1].Seq
+	out.closed = true
+	return out
+}
+
+// subscribe starts a cursor past seq. turn narrows it to one turn's events; ""
+// is all of them.
+func (l *Log) subscribe(after uint64, turn string) *Subscription {
+	s := &Subscription{log: l, cursor: after, turn: turn, wake: make(chan struct{}, 1)}
+	s.notify()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.subs = append(l.subs, s)
+	return s
+}
+
+func (l *Log) unsubscribe(s *Subscription) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if i := slices.Index(l.subs, s); i >= 0 {
+		l.subs = slices.Delete(l.subs, i, i+1)
+	}
+}

@@ -1,0 +1,273 @@
+package actors
+
+import (
+	"encoding/json"
+	"slices"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"agentzero/store"
+)
+
+// startTurn accepts a message or refuses it, by the session's state and the
+// message's busy policy.
+func (s *session) startTurn(m *StartTurn, sender *actor.PID) {
+	options := &s.system.options
+	now := time.Now()
+	if m.Busy == "" {
+		m.Busy = options.BusyPolicy
+	}
+	if m.Deadline.IsZero() && options.TurnTimeout > 0 {
+		m.Deadline = now.Add(options.TurnTimeout)
+	}
+	t := newTurn(*m, sender, now)
+	switch {
+	case s.refusal != nil:
+		s.respond(sender, s.refusal)
+		return
+	case s.system.draining.Load():
+		s.refuse(sender, RefusedDraining, "the gateway is shutting down", time.Second)
+		return
+	case !m.Deadline.IsZero() && !now.Before(m.Deadline):
+		s.refuse(sender, RefusedExpired, "the request's time limit had passed when it arrived", 0)
+		return
+	case s.busy() && m.Busy == BusyReject:
+		s.refuse(sender, RefusedBusy, "the session is answering another message", s.retryAfter())
+		return
+	case len(s.queue) >= options.QueueLimit:
+		s.refuse(sender, RefusedQueueFull, "too many messages wait in this session", s.retryAfter())
+		return
+	case s.system.admission.full():
+		s.refuse(sender, RefusedQueueFull, "too many messages wait in this gateway", s.retryAfter())
+		return
+	}
+	s.accept(t)
+}
+
+// accept takes a turn in at its place and begins to write it down.
+func (s *session) accept(t *turn) {
+	created := !s.exists
+	s.exists = true
+	if created {
+		s.created = t.accepted
+	}
+	s.system.ledger.accepted.Add(1)
+	s.system.ledger.queued.Add(1)
+	if t.Watch {
+		t.watched = 1
+	}
+	t.reply = Accepted{Turn: t.Turn, Follow: t.Turn, Position: s.place(t), After: s.log.position()}
+	if !t.Deadline.IsZero() && t.reply.Position > 0 {
+		s.expireAt(t)
+	}
+	// What is written down is the message, so an interruption asked for by it
+	// happens only when it is certain to run.
+	events := make([]store.Event, 0, 2)
+	if created {
+		events = append(events, store.Event{Kind: journalCreated, At: t.accepted})
+	}
+	if !s.entry.ephemeral {
+		data, err := json.Marshal(&t.StartTurn)
+		if err != nil {
+			s.journaled(&journaled{t, err})
+			return
+		}
+		events = append(events, store.Event{Kind: journalAccepted, Turn: t.Turn, At: t.accepted, Data: data})
+	}
+	self := s.self
+	if s.entry.ephemeral {
+		s.journaled(&journaled{turn: t})
+		return
+	}
+	s.append(events, func(err error) { s.system.tell(self, &journaled{t, err}) })
+}
+
+// place puts a turn in the queue and returns how many are before it.
+func (s *session) place(t *turn) int {
+	at := len(s.queue)
+	if t.Busy == BusyInterrupt || t.Busy == BusyRollback {
+		at = 0
+	}
+	s.queue = slices.Insert(s.queue, at, t)
+	if s.current != nil {
+		at++
+	}
+	return at
+}
+
+// journaled: the turn is kept. Now its sender hears of it, and it takes part.
+func (s *session) journaled(m *journaled) {
+	t := m.turn
+	if m.err != nil {
+		s.unqueue(t)
+		s.system.ledger.accepted.Add(-1)
+		s.system.ledger.queued.Add(-1)
+		t.stopTimers()
+		s.refuse(t.sender, RefusedUnavailable, "the message could not be stored", time.Second)
+		s.advance()
+		return
+	}
+	if t.end != 0 { // cancelled meanwhile
+		s.respond(t.sender, &t.reply)
+		s.finish(t)
+		return
+	}
+	t.phase = phaseQueued
+	switch t.Busy {
+	case BusyCollect:
+		if s.collect(t) {
+			return
+		}
+	case BusyInterrupt:
+		s.interrupt(ReasonInterrupted, false)
+	case BusyRollback:
+		s.interrupt(ReasonRolledBack, true)
+	}
+	s.advance()
+	if t.phase < phaseRunning && !t.queued {
+		s.announce(t)
+	}
+	s.respond(t.sender, &t.reply)
+}
+
+// announce logs that a turn waits.
+func (s *session) announce(t *turn) {
+	t.queued = true
+	s.event(t, EventQueued, TurnEvent{Position: max(1, t.reply.Position)})
+}
+
+// collect merges a turn with the one that waits already and collects, if any.
+func (s *session) collect(t *turn) bool {
+	i := slices.Index(s.queue, t)
+	if i <= 0 {
+		return false
+	}
+	into := s.queue[i-1]
+	if into.phase != phaseQueued || into.Busy != BusyCollect || into.Own || t.Own {
+		return false
+	}
+	into.Input = append(slices.Clone(into.Input), t.said...)
+	into.said = append(slices.Clone(into.said), t.said...)
+	into.watched += t.watched
+	into.keys, t.keys = append(into.keys, t.keys...), nil
+	t.reply.Follow = into.Turn
+	t.reply.Position = into.reply.Position
+	s.respond(t.sender, &t.reply)
+	t.fate, t.end, t.ending = FateMerged, EventMerged, TurnEvent{Into: into.Turn}
+	s.finish(t)
+	return true
+}
+
+// interrupt cancels the present turn for the sake of the next.
+func (s *session) interrupt(reason string, rollback bool) {
+	if t := s.current; t != nil && t.phase < phaseSettle && t.stopped == "" {
+		t.rollback = rollback
+		s.cancel(t, reason)
+	}
+}
+
+// advance lets the next turn run if none does.
+func (s *session) advance() {
+	if s.current != nil || len(s.queue) == 0 || s.queue[0].phase != phaseQueued {
+		return
+	}
+	t := s.queue[0]
+	s.queue = slices.Delete(s.queue, 0, 1)
+	s.current = t
+	t.phase = phaseAdmit
+	self := s.self
+	t.ticket = &ticket{owner: s.entry.key.Owner, class: t.Class, grant: func() { s.system.tell(self, &admitted{t}) }}
+	if s.system.admission.acquire(t.ticket) {
+		s.run(t)
+	} else {
+		s.expireAt(t)
+	}
+}
+
+func (s *session) expireAt(t *turn) {
+	if t.Deadline.IsZero() || t.expiry != nil {
+		return
+	}
+	self := s.self
+	t.expiry = time.AfterFunc(time.Until(t.Deadline), func() { s.system.tell(self, &expired{t}) })
+}
+
+// expired: the deadline of a turn that waits has passed.
+func (s *session) expired(t *turn) {
+	if t.phase >= phaseRunning || t.end != 0 {
+		return
+	}
+	t.fate, t.end = FateExpired, EventFailed
+	t.ending = TurnEvent{Failure: &Failure{Kind: "timeout", Expired: true, Message: "the turn's time limit passed while it waited"}}
+	s.drop(t)
+}
+
+// cancelTurn cancels one turn or all.
+func (s *session) cancelTurn(m *CancelTurn, sender *actor.PID) {
+	if !s.known(sender) {
+		return
+	}
+	s.respond(sender, &Cancelled{Turns: s.cancelAll(m.Turn, m.Reason)})
+}
+
+// cancelAll cancels the turn of this id, or with "" all, and returns their ids.
+func (s *session) cancelAll(id, reason string) []string {
+	ids := []string{}
+	for _, t := range append(slices.Clone(s.queue), s.current) {
+		if t != nil && (id == "" || id == t.Turn) && t.phase < phaseSettle && t.stopped == "" && t.end == 0 {
+			ids = append(ids, t.Turn)
+			s.cancel(t, reason)
+		}
+	}
+	return ids
+}
+
+// cutOff cancels everything: the gateway shuts down.
+func (s *session) cutOff(reason string) {
+	s.cancelAll("", reason)
+}
+
+// cancel ends a turn early. One that runs is over when the agent has let go.
+func (s *session) cancel(t *turn, reason string) {
+	t.stopped = reason
+	if t.phase == phaseRunning {
+		self := s.self
+		t.cancel()
+		t.overdue = time.AfterFunc(s.system.options.CancelTimeout, func() { s.system.tell(self, &overdue{t}) })
+		return
+	}
+	t.fate, t.end = FateCancelled, EventInterrupted
+	if t.rollback {
+		t.fate = FateRolledBack
+	}
+	t.ending = TurnEvent{Reason: reason}
+	s.drop(t)
+}
+
+// drop takes a turn that never ran out of the order and ends it.
+func (s *session) drop(t *turn) {
+	if t.phase == phaseJournal {
+		s.unqueue(t) // it ends when its acceptance is written
+		return
+	}
+	if t == s.current {
+		s.system.admission.release(t.ticket)
+	}
+	s.finish(t)
+}
+
+func (s *session) unqueue(t *turn) {
+	if i := slices.Index(s.queue, t); i >= 0 {
+		s.queue = slices.Delete(s.queue, i, i+1)
+	}
+}
+
+// retryAfter reckons from the session's own turns how long the queue will take.
+func (s *session) retryAfter() time.Duration {
+	wait := s.mean * time.Duration(len(s.queue))
+	if s.current != nil && !s.current.started.IsZero() {
+		wait += max(0, s.mean-time.Since(s.current.started))
+	}
+	return max(time.Second, wait)
+}

@@ -1,0 +1,161 @@
+package actors
+
+import (
+	"container/list"
+	"strconv"
+	"sync"
+
+	"github.com/asynkron/protoactor-go/actor"
+)
+
+// registry knows the live sessions of this process. It makes sure that a key has
+// one actor at a time and that no message is sent to one that is leaving: who
+// sends holds a lease, and an actor may only go when nobody does.
+type registry struct {
+	system *System
+
+	mu      sync.Mutex
+	entries map[Key]*entry
+	recent  *list.List          // of *entry, the latest leased first
+	brief   map[*entry]struct{} // those of stateless requests
+	serial  uint64
+}
+
+// entry is a session's place in the registry, and what outlives the actor's
+// incarnations when it is restarted.
+type entry struct {
+	key       Key
+	ephemeral bool
+	log       *Log
+	pid       *actor.PID
+	leases    int
+	place     *list.Element
+
+	// What a crashed incarnation leaves to the next; the actor's alone.
+	carry   []*turn
+	watched int
+	crashed bool
+}
+
+func newRegistry(s *System) *registry {
+	return &registry{system: s, entries: make(map[Key]*entry), recent: list.New(), brief: make(map[*entry]struct{})}
+}
+
+// lease returns the session's entry, with its actor alive until unlease.
+func (r *registry) lease(key Key) *entry {
+	r.mu.Lock()
+	e, ok := r.entries[key]
+	if ok {
+		e.leases++
+		r.recent.MoveToFront(e.place)
+		r.mu.Unlock()
+		return e
+	}
+	e = &entry{key: key, log: newLog(r.system.options.LogWindow), leases: 1}
+	e.pid = r.spawn(e)
+	e.place = r.recent.PushFront(e)
+	r.entries[key] = e
+	oldest := r.overflow()
+	r.mu.Unlock()
+	if oldest != nil {
+		r.system.tell(oldest, &idleCheck{now: true})
+	}
+	return e
+}
+
+// spawn starts an actor. Its name carries a number, because the one before it
+// may not be gone entirely.
+func (r *registry) spawn(e *entry) *actor.PID {
+	r.serial++
+	props := actor.PropsFromProducer(func() actor.Actor {
+		return &session{system: r.system, entry: e, log: e.log}
+	})
+	name := e.key.address() + "/" + strconv.FormatUint(r.serial, 36)
+	pid, err := r.system.root.SpawnNamed(props, name)
+	if err != nil {
+		panic("actors: the number of an actor's name was used before: " + err.Error())
+	}
+	return pid
+}
+
+// ephemeral starts an actor that no other message can reach.
+func (r *registry) ephemeral(owner string) *entry {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	e := &entry{key: Key{Owner: owner}, ephemeral: true, log: newLog(r.system.options.LogWindow)}
+	e.pid = r.spawn(e)
+	r.brief[e] = struct{}{}
+	return e
+}
+
+// stopped forgets an actor that has ended by itself.
+func (r *registry) stopped(e *entry) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.brief, e)
+}
+
+// overflow returns the actor to be asked to go when there are too many.
+func (r *registry) overflow() *actor.PID {
+	if len(r.entries) <= r.system.options.MaxLive {
+		return nil
+	}
+	for place := r.recent.Back(); place != nil; place = place.Prev() {
+		if e := place.Value.(*entry); e.leases == 0 {
+			r.recent.MoveToFront(place) // should it be busy, ask another the next time
+			return e.pid
+		}
+	}
+	return nil
+}
+
+func (r *registry) unlease(e *entry) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	e.leases--
+}
+
+// release lets an actor go, unless somebody holds a lease.
+func (r *registry) release(e *entry) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if e.leases > 0 {
+		return false
+	}
+	r.remove(e)
+	return true
+}
+
+// retire frees the name of an actor that has ended its session. Who holds a
+// lease can still talk to it.
+func (r *registry) retire(e *entry) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.remove(e)
+}
+
+func (r *registry) remove(e *entry) {
+	if r.entries[e.key] == e {
+		delete(r.entries, e.key)
+		r.recent.Remove(e.place)
+	}
+}
+
+func (r *registry) live() []*actor.PID {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	pids := make([]*actor.PID, 0, len(r.entries)+len(r.brief))
+	for _, e := range r.entries {
+		pids = append(pids, e.pid)
+	}
+	for e := range r.brief {
+		pids = append(pids, e.pid)
+	}
+	return pids
+}
+
+func (r *registry) count() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.entries)
+}

@@ -1,0 +1,120 @@
+package actors
+
+import (
+	"errors"
+	"sync"
+)
+
+// Errors of a [Subscription].
+var (
+	// ErrGap means that the events after the cursor are no longer in the log's
+	// window; what was said can be read from the session's messages.
+	ErrGap = errors.New("the events after this position are no longer kept")
+	// ErrLogClosed means that the session is gone; no event will follow.
+	ErrLogClosed = errors.New("the session has ended")
+)
+
+// Subscription is a watcher's cursor on a session's log. It belongs to one
+// goroutine, which waits on Wake and then calls Read until it returns nothing.
+// It must be closed.
+type Subscription struct {
+	log    *Log
+	cursor uint64
+	turn   string
+	wake   chan struct{}
+
+	once    sync.Once
+	onClose func()
+}
+
+// Epoch names the log the sequence numbers belong to.
+func (s *Subscription) Epoch() string { return s.log.epoch }
+
+// Position is the sequence number of the last event passed.
+func (s *Subscription) Position() uint64 {
+	s.log.mu.Lock()
+	defer s.log.mu.Unlock()
+	return s.cursor
+}
+
+// Wake receives a value when there may be something to read. Values do not
+// count: one may stand for many events.
+func (s *Subscription) Wake() <-chan struct{} { return s.wake }
+
+// Notify wakes the watcher, for a reason of its own.
+func (s *Subscription) Notify() { s.notify() }
+
+func (s *Subscription) notify() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// appended is called by the log, locked, when batch was appended behind the
+// sequence number before. A watcher that had read everything and waits for
+// another turn passes over the batch, lest it fall out of the window without
+// having missed anything.
+func (s *Subscription) appended(before uint64, batch []pending) {
+	for i := range batch {
+		if s.turn == "" || s.turn == batch[i].turn {
+			s.notify()
+			return
+		}
+	}
+	if s.cursor == before {
+		s.cursor += uint64(len(batch))
+	}
+}
+
+// Read appends the events past the cursor to dst, at most max of them, and
+// moves the cursor. Without anything to read it returns dst as it was. It fails
+// with [ErrGap] or [ErrLogClosed].
+func (s *Subscription) Read(dst []Event, max int) ([]Event, error) {
+	l := s.log
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	i, ok := l.after(s.cursor)
+	if !ok {
+		return dst, ErrGap
+	}
+	before := len(dst)
+	for ; i < len(l.events) && len(dst)-before < max; i++ {
+		e := &l.events[i]
+		s.cursor = e.Seq
+		if s.turn == "" || s.turn == e.Turn {
+			dst = append(dst, *e)
+		}
+	}
+	if len(dst) > before {
+		if i < len(l.events) {
+			s.notify() // the rest is read at the next wake
+		}
+		return dst, nil
+	}
+	if l.closed {
+		return dst, ErrLogClosed
+	}
+	return dst, nil
+}
+
+// Follow narrows the subscription to another turn's events: the one that this
+// turn's message was merged into.
+func (s *Subscription) Follow(turn string) {
+	s.log.mu.Lock()
+	defer s.log.mu.Unlock()
+	s.turn = turn
+	s.notify()
+}
+
+// Close ends the subscription and tells the session's actor, which may cancel a
+// turn that nobody watches any more. It may be called more than once, from any
+// goroutine.
+func (s *Subscription) Close() {
+	s.once.Do(func() {
+		s.log.unsubscribe(s)
+		if s.onClose != nil {
+			s.onClose()
+		}
+	})
+}

@@ -1,0 +1,388 @@
+// Package actors holds the conversations: each is an actor whose mailbox puts
+// all messages, from whatever door, in one order.
+//
+// A [System] owns everything: the actors, the goroutines that call the agent,
+// and the journal's use. Start puts a message to a session, which accepts or
+// refuses it; what then happens is read from the session's [Log] through a
+// [Subscription]. A session that nobody uses is passivated and comes back from
+// its journal with the next message.
+//
+// The life of a message: accepted, written to the journal, queued behind the
+// turns before it, admitted to the gateway's running turns, answered by the
+// agent in a goroutine of its own whose deltas return through the mailbox, its
+// end written to the journal, and one [Fate] counted.
+//
+// All methods of System are safe for use by many goroutines.
+package actors
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"agentzero/agent"
+	"agentzero/store"
+)
+
+// Options are the settings of a [System].
+type Options struct {
+	// Agent answers the conversations. Required.
+	Agent agent.Agent
+	// Journal keeps the sessions; nil is one in memory with its own defaults.
+	Journal store.Journal
+	// Logger takes what operators should know; nil discards it.
+	Logger *slog.Logger
+	// Observer hears of what metrics count; nil is nobody.
+	Observer Observer
+	// SystemPrompt returns what leads conversations that bring no system
+	// message of their own; nil is nothing.
+	SystemPrompt func() string
+	// BusyPolicy of messages that name none; "" is BusyQueue.
+	BusyPolicy BusyPolicy
+	// QueueLimit is how many turns may wait in a session; 0 is 20.
+	QueueLimit int
+	// MaxRunning is how many turns may run at once; 0 is 10,000.
+	MaxRunning int
+	// MaxWaiting is how many sessions may wait for a place to run; 0 is MaxRunning.
+	MaxWaiting int
+	// MaxLive is how many sessions stay in memory before the least recently
+	// used idle ones are passivated; 0 is 100,000.
+	MaxLive int
+	// TurnTimeout is the deadline of messages that bring none; 0 is none.
+	TurnTimeout time.Duration
+	// IdleTimeout is when an idle session is passivated; 0 is 10 minutes.
+	IdleTimeout time.Duration
+	// CancelTimeout is how long a cancelled agent may take to return before it
+	// is given up; 0 is 5 seconds.
+	CancelTimeout time.Duration
+	// LogWindow is how many bytes of events a session keeps for its watchers;
+	// 0 is 1 MiB.
+	LogWindow int
+	// MaxIdempotent bounds the bytes of finished answers kept for retries; 0 is
+	// 64 MiB.
+	MaxIdempotent int
+}
+
+// Observer hears of what happens to turns. Its methods are called by actors and
+// must not block.
+type Observer interface {
+	// FirstDelta tells how long after its acceptance a turn began to speak.
+	FirstDelta(after time.Duration)
+	// Deltas tells that n deltas were logged.
+	Deltas(n int)
+	// TurnEnded tells a turn's fate and how long after its acceptance it came.
+	TurnEnded(fate Fate, after time.Duration)
+}
+
+type nobody struct{}
+
+func (nobody) FirstDelta(time.Duration)      {}
+func (nobody) Deltas(int)                    {}
+func (nobody) TurnEnded(Fate, time.Duration) {}
+
+func (o *Options) setDefaults() {
+	setDefault(&o.BusyPolicy, BusyQueue)
+	setDefault(&o.QueueLimit, 20)
+	setDefault(&o.MaxRunning, 10_000)
+	setDefault(&o.MaxWaiting, o.MaxRunning)
+	setDefault(&o.MaxLive, 100_000)
+	setDefault(&o.IdleTimeout, 10*time.Minute)
+	setDefault(&o.CancelTimeout, 5*time.Second)
+	setDefault(&o.LogWindow, 1<<20)
+	setDefault(&o.MaxIdempotent, 64<<20)
+	if o.Journal == nil {
+		o.Journal = store.NewMemory(store.MemoryOptions{})
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Observer == nil {
+		o.Observer = nobody{}
+	}
+	if o.SystemPrompt == nil {
+		o.SystemPrompt = func() string { return "" }
+	}
+}
+
+func setDefault[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}
+
+// System runs the sessions of a gateway.
+type System struct {
+	options    Options
+	actors     *actor.ActorSystem
+	root       *actor.RootContext
+	registry   *registry
+	admission  *admission
+	idempotent *idempotent
+	ledger     ledger
+
+	draining atomic.Bool
+	life     context.Context // ends when the last turn must end
+	end      context.CancelFunc
+	calls    sync.WaitGroup // of agents at work
+	helpers  sync.WaitGroup // of journal reads and deletes
+	rest     chan struct{}  // receives when a turn has ended while draining
+}
+
+// NewSystem starts a system. It must be shut down.
+func NewSystem(o Options) *System {
+	o.setDefaults()
+	s := &System{options: o, admission: newAdmission(o.MaxRunning, o.MaxWaiting), rest: make(chan struct{}, 1)}
+	s.life, s.end = context.WithCancel(context.Background())
+	s.idempotent = newIdempotent(o.MaxIdempotent)
+	// protoactor's own notes (dead letters of clients that left late, start and
+	// stop) matter to its developers only.
+	quiet := slog.New(debugOnly{o.Logger.Handler()})
+	s.actors = actor.NewActorSystem(actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return quiet }))
+	// A session that fails is restarted whatever it did: its neighbours do not
+	// notice, and a message that makes it fail is not tried again.
+	s.root = s.actors.Root.WithGuardian(actor.NewRestartingStrategy())
+	s.registry = newRegistry(s)
+	return s
+}
+
+// debugOnly lowers the level of a library's log.
+type debugOnly struct{ slog.Handler }
+
+func (h debugOnly) Enabled(ctx context.Context, _ slog.Level) bool {
+	return h.Handler.Enabled(ctx, slog.LevelDebug)
+}
+
+func (h debugOnly) Handle(ctx context.Context, r slog.Record) error {
+	r.Level = slog.LevelDebug
+	return h.Handler.Handle(ctx, r)
+}
+
+func (h debugOnly) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return debugOnly{h.Handler.WithAttrs(attrs)}
+}
+
+func (h debugOnly) WithGroup(name string) slog.Handler {
+	return debugOnly{h.Handler.WithGroup(name)}
+}
+
+func (s *System) tell(to *actor.PID, message any) { s.root.Send(to, message) }
+
+// background runs a helper that ends by itself or with the system's life.
+func (s *System) background(f func()) {
+	s.helpers.Add(1)
+	go func() {
+		defer s.helpers.Done()
+		f()
+	}()
+}
+
+// replyTimeout is how long an actor may take to answer. It never waits for a
+// model, only for its journal.
+const replyTimeout = 30 * time.Second
+
+// ask sends a message and waits for the reply. A [Refusal] comes back as error.
+func ask[Reply any](s *System, to *actor.PID, message any) (*Reply, error) {
+	answer, err := s.root.RequestFuture(to, message, replyTimeout).Result()
+	if err != nil {
+		return nil, &Refusal{Code: RefusedUnavailable, Message: "the session does not answer: " + err.Error(), RetryAfter: time.Second}
+	}
+	switch answer := answer.(type) {
+	case *Reply:
+		return answer, nil
+	case *Refusal:
+		return nil, answer
+	default:
+		return nil, fmt.Errorf("actors: unexpected reply %T", answer)
+	}
+}
+
+// Started is a turn that was accepted.
+type Started struct {
+	Accepted
+	// Session is the session's name, "" for a conversation without one.
+	Session string
+	// Replayed tells that an earlier message with the same idempotency key is
+	// the one that counts; the turn is that one's.
+	Replayed bool
+	// Events watches the turn from its beginning; nil unless it was asked for.
+	// The caller closes it.
+	Events *Subscription
+}
+
+// Start puts a message to the session of this key, which is made if there is
+// none; a key without a name is a conversation of its own that ends with its
+// answer. With idem not nil the same key and body start one turn only. The error
+// is a [*Refusal].
+func (s *System) Start(key Key, m StartTurn, idem *Idempotency) (*Started, error) {
+	if idem != nil {
+		return s.startOnce(key, m, idem)
+	}
+	e, accepted, err := s.begin(key, &m)
+	if err != nil {
+		return nil, err
+	}
+	return s.started(e, accepted, m.Watch), nil
+}
+
+// begin finds the session's actor and puts the message to it.
+func (s *System) begin(key Key, m *StartTurn) (*entry, *Accepted, error) {
+	m.Turn = NewID("turn_")
+	var e *entry
+	if key.Name == "" {
+		e = s.registry.ephemeral(key.Owner)
+	} else {
+		e = s.registry.lease(key)
+		defer s.registry.unlease(e)
+	}
+	accepted, err := ask[Accepted](s, e.pid, m)
+	return e, accepted, err
+}
+
+func (s *System) started(e *entry, accepted *Accepted, watched bool) *Started {
+	started := &Started{Accepted: *accepted, Session: e.key.Name}
+	if watched {
+		started.Events = s.follow(e, accepted.After, accepted.Follow)
+	}
+	return started
+}
+
+// follow watches one turn of a session whose actor counts the watcher already.
+func (s *System) follow(e *entry, after uint64, turn string) *Subscription {
+	sub := e.log.subscribe(after, turn)
+	sub.onClose = func() { s.tell(e.pid, &unwatch{turn}) }
+	return sub
+}
+
+// Subscribe watches a session. The caller closes the subscription.
+func (s *System) Subscribe(key Key, m Subscribe) (*Subscription, error) {
+	e := s.registry.lease(key)
+	defer s.registry.unlease(e)
+	subscribed, err := ask[Subscribed](s, e.pid, &m)
+	if err != nil {
+		return nil, err
+	}
+	sub := e.log.subscribe(subscribed.After, "")
+	sub.onClose = func() { s.tell(e.pid, &unwatch{}) }
+	return sub, nil
+}
+
+// Cancel cancels a turn of a session, or with "" all that run and wait.
+func (s *System) Cancel(key Key, turn string) (*Cancelled, error) {
+	return request[Cancelled](s, key, &CancelTurn{Turn: turn, Reason: ReasonCancelled})
+}
+
+// Create makes a session; metadata is a JSON value or nil.
+func (s *System) Create(key Key, metadata json.RawMessage) (*Description, error) {
+	return request[Description](s, key, &CreateSession{Metadata: metadata})
+}
+
+// Describe tells of a session.
+func (s *System) Describe(key Key) (*Description, error) {
+	return request[Description](s, key, &Describe{})
+}
+
+// Messages reads what was said in a session.
+func (s *System) Messages(key Key) (*Conversation, error) {
+	return request[Conversation](s, key, &ReadMessages{})
+}
+
+// Delete ends a session and forgets it.
+func (s *System) Delete(key Key) error {
+	_, err := request[Deleted](s, key, &DeleteSession{})
+	return err
+}
+
+func request[Reply any](s *System, key Key, message any) (*Reply, error) {
+	e := s.registry.lease(key)
+	defer s.registry.unlease(e)
+	return ask[Reply](s, e.pid, message)
+}
+
+// List names the sessions of an owner, the newest first, past the one named by
+// after.
+func (s *System) List(ctx context.Context, owner, after string, limit int) ([]Listed, error) {
+	infos, err := s.options.Journal.List(ctx, owner, after, limit)
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return nil, &Refusal{Code: RefusedNotFound, Message: "there is no session " + after + " to list after"}
+	case err != nil:
+		return nil, fmt.Errorf("list sessions: %w", err)
+	}
+	listed := make([]Listed, len(infos))
+	for i, info := range infos {
+		listed[i] = Listed{Name: info.ID.Name, Created: info.Created, Updated: info.Updated}
+	}
+	return listed, nil
+}
+
+// Ping tells whether messages can be kept.
+func (s *System) Ping(ctx context.Context) error { return s.options.Journal.Ping(ctx) }
+
+// Counts reads the ledger of messages.
+func (s *System) Counts() Counts { return s.ledger.counts() }
+
+// Live is how many sessions are in memory.
+func (s *System) Live() int { return s.registry.count() }
+
+// ended counts a turn's fate and keeps its answer for retries.
+func (s *System) ended(log *Log, t *turn) {
+	s.ledger.queued.Add(-1)
+	s.ledger.ended[t.fate].Add(1)
+	s.options.Observer.TurnEnded(t.fate, time.Since(t.accepted))
+	if len(t.keys) > 0 {
+		s.idempotent.ended(t.keys, t.Turn, t.fate, log)
+	}
+	if s.draining.Load() {
+		select {
+		case s.rest <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// Drain refuses new messages from now on.
+func (s *System) Drain() { s.draining.Store(true) }
+
+// Shutdown drains, waits for the turns in flight until ctx ends, interrupts
+// those that are left, and stops all actors. It reports how many turns were
+// interrupted. The journal stays open; it belongs to its maker.
+func (s *System) Shutdown(ctx context.Context) (interrupted int64) {
+	s.Drain()
+	s.wait(ctx)
+	interrupted = s.Counts().InFlight()
+	if interrupted > 0 {
+		for _, pid := range s.registry.live() {
+			s.tell(pid, &cutOff{ReasonShutdown})
+		}
+		limit, cancel := context.WithTimeout(context.Background(), s.options.CancelTimeout+time.Second)
+		s.wait(limit)
+		cancel()
+	}
+	s.end()
+	s.calls.Wait()
+	for _, pid := range s.registry.live() {
+		_ = s.root.StopFuture(pid).Wait() // a timeout leaves an actor that holds nothing
+	}
+	s.helpers.Wait()
+	s.actors.Shutdown()
+	return interrupted
+}
+
+// wait returns when nothing is in flight, or with ctx.
+func (s *System) wait(ctx context.Context) {
+	for s.Counts().InFlight() > 0 {
+		select {
+		case <-s.rest:
+		case <-ctx.Done():
+			return
+		}
+	}
+}

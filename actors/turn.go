@@ -1,0 +1,141 @@
+package actors
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"agentzero/agent"
+)
+
+// phase is how far a turn has come.
+type phase uint8
+
+const (
+	phaseJournal phase = iota // its acceptance is being written
+	phaseQueued               // it waits for the turns before it
+	phaseAdmit                // it is the session's next and waits for a place in the gateway
+	phaseRunning              // the agent is at work
+	phaseSettle               // its end is being written
+)
+
+// turn is one accepted message on its way to its fate. All fields are the
+// actor's, but for the pipe, which it shares with the agent's goroutine.
+type turn struct {
+	StartTurn
+	phase    phase
+	accepted time.Time
+	started  time.Time
+	system   []agent.Message // the leading system messages of Input
+	said     []agent.Message // the rest of Input
+
+	sender  *actor.PID // of the StartTurn, until it is replied to
+	reply   Accepted
+	keys    []string // idempotency keys of its messages
+	queued  bool     // EventQueued was logged
+	watched int
+
+	ticket   *ticket
+	expiry   *time.Timer // while it waits
+	grace    *time.Timer // while nobody watches
+	overdue  *time.Timer // after a cancel
+	cancel   context.CancelFunc
+	pipe     *pipe
+	answer   agent.Assembler
+	spoke    bool   // a delta has come
+	stopped  string // the reason of its cancellation, or ""
+	rollback bool
+
+	fate   Fate
+	result agent.Result
+	ending TurnEvent
+	end    EventKind
+	closed bool // its last event was logged
+}
+
+func newTurn(m StartTurn, sender *actor.PID, now time.Time) *turn {
+	t := &turn{StartTurn: m, sender: sender, accepted: now, said: m.Input}
+	for len(t.said) > 0 && isSystem(t.said[0]) {
+		t.said = t.said[1:]
+	}
+	t.system = m.Input[:len(m.Input)-len(t.said)]
+	if m.IdempotencyKey != "" {
+		t.keys = []string{m.IdempotencyKey}
+	}
+	return t
+}
+
+func isSystem(m agent.Message) bool { return m.Role == "system" || m.Role == "developer" }
+
+// stopTimers ends what waits for the turn.
+func (t *turn) stopTimers() {
+	for _, timer := range []*time.Timer{t.expiry, t.grace, t.overdue} {
+		if timer != nil {
+			timer.Stop()
+		}
+	}
+}
+
+// call runs the agent for a turn, in a goroutine of its own, and tells the actor
+// what comes of it. It touches no state of the actor.
+type call struct {
+	system  *System
+	self    *actor.PID
+	turn    *turn // only passed on
+	pipe    *pipe
+	request agent.Request
+}
+
+func (c *call) run(ctx context.Context) {
+	defer c.system.calls.Done()
+	ready := &deltasReady{c.turn}
+	emit := func(deltas []agent.Delta) {
+		if len(deltas) > 0 && c.pipe.put(deltas) {
+			c.system.tell(c.self, ready)
+		}
+	}
+	ended := &turnEnded{turn: c.turn}
+	ended.result, ended.err = c.answer(ctx, emit)
+	if cause := context.Cause(ctx); ended.err != nil && cause != nil && !errors.Is(ended.err, cause) {
+		ended.err = fmt.Errorf("%w: %w", cause, ended.err)
+	}
+	c.system.tell(c.self, ended)
+}
+
+// answer calls the agent; a panic in it is an error of this turn alone.
+func (c *call) answer(ctx context.Context, emit func([]agent.Delta)) (result agent.Result, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			c.system.options.Logger.Error("agent panicked", slog.String("turn_id", c.turn.Turn),
+				slog.Any("panic", p), slog.String("stack", string(debug.Stack())))
+			err = errPanic
+		}
+	}()
+	return c.system.options.Agent.Run(ctx, &c.request, emit)
+}
+
+var (
+	errPanic   = errors.New("the agent failed inside the gateway; the log has the details")
+	errOverdue = errors.New("the agent did not stop when it was told to")
+)
+
+// failureOf puts an error of the agent in plain data.
+func failureOf(err error) *Failure {
+	var failed *agent.Error
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		return &Failure{Kind: agent.KindTimeout, Expired: true, Message: "the turn's time limit passed before the answer was whole"}
+	case errors.As(err, &failed):
+		return &Failure{
+			Kind: failed.Kind, Message: failed.Error(), Status: failed.Status,
+			Type: failed.UpstreamType, Code: failed.UpstreamCode, RetryAfter: failed.RetryAfter,
+		}
+	default:
+		return &Failure{Kind: KindInternal, Message: err.Error()}
+	}
+}
