@@ -1,0 +1,80 @@
+package transport
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/valyala/fasthttp"
+
+	"agentzero/actors"
+)
+
+// sessionEvents answers GET /v1/sessions/:id/events: what happens in a session,
+// live, or from where the client lost it.
+// See https://html.spec.whatwg.org/multipage/server-sent-events.html.
+func (s *Server) sessionEvents(ctx *fasthttp.RequestCtx, r *request) error {
+	key, err := sessionKey(ctx, r)
+	if err != nil {
+		return err
+	}
+	at, eventSource, err := resumePoint(ctx)
+	if err != nil {
+		return err
+	}
+	sub, err := s.options.Sessions.Subscribe(key, at)
+	var refusal *actors.Refusal
+	if eventSource && asRefusal(err, &refusal) && refusal.Code == actors.RefusedGap {
+		// An EventSource reconnects for ever on an error status; the gap is told
+		// as an event, and the live stream follows.
+		if sub, err = s.options.Sessions.Subscribe(key, actors.Subscribe{Live: true}); err == nil {
+			return s.streamEvents(ctx, r, key, sub, gapEvent(key, refusal))
+		}
+	}
+	if err != nil {
+		return err
+	}
+	return s.streamEvents(ctx, r, key, sub, "")
+}
+
+func (s *Server) streamEvents(ctx *fasthttp.RequestCtx, r *request, key actors.Key, sub *actors.Subscription, gap string) error {
+	ctx.Response.Header.Set("X-Session-Id", key.Name)
+	w := s.watchEvents(ctx, r, nil, sub)
+	// An id without data sets the position of a client that hears nothing for now.
+	w.preface = "retry: 2000\nid: " + sub.Epoch() + "-" + strconv.FormatUint(sub.Position(), 10) + "\n\n" + gap
+	w.handOver(&eventFrames{epoch: sub.Epoch()}, nil)
+	return nil
+}
+
+// gapEvent names the stored messages to read instead of the lost events.
+func gapEvent(key actors.Key, r *actors.Refusal) string {
+	e := refused(r)
+	body := e.appendJSON(nil)
+	return "event: gap\ndata: {\"messages\":\"/v1/sessions/" + key.Name + "/messages\"," + string(body[1:]) + "\n\n"
+}
+
+// resumePoint reads Last-Event-ID or ?after=: `<epoch>-<seq>`, or a bare number of
+// the present epoch. Without either the stream is live.
+func resumePoint(ctx *fasthttp.RequestCtx) (at actors.Subscribe, eventSource bool, err error) {
+	value := string(ctx.Request.Header.Peek("Last-Event-ID"))
+	eventSource = value != ""
+	if value == "" {
+		value = string(ctx.QueryArgs().Peek("after"))
+	}
+	if value == "" {
+		return actors.Subscribe{Live: true}, false, nil
+	}
+	at, err = parsePosition(value)
+	return at, eventSource, err
+}
+
+func parsePosition(value string) (actors.Subscribe, error) {
+	epoch, digits, ok := strings.Cut(value, "-")
+	if !ok {
+		epoch, digits = "", value
+	}
+	seq, err := strconv.ParseUint(digits, 10, 64)
+	if err != nil {
+		return actors.Subscribe{}, badRequest("after", "a position is <epoch>-<number>, as the id of an event, or a number")
+	}
+	return actors.Subscribe{Epoch: epoch, After: seq}, nil
+}

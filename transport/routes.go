@@ -1,0 +1,144 @@
+package transport
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/fasthttp/router"
+	"github.com/valyala/fasthttp"
+)
+
+// scope is what a token must allow for a route.
+type scope uint8
+
+const (
+	scopeNone scope = iota // no token needed
+	scopeAny               // any token
+	scopeChat
+	scopeWebhook
+	scopeAdmin
+)
+
+func (s scope) allows(i Identity) bool {
+	switch s {
+	case scopeChat:
+		return i.Chat || i.Admin
+	case scopeWebhook:
+		return i.Webhook || i.Admin
+	case scopeAdmin:
+		return i.Admin
+	default:
+		return true
+	}
+}
+
+// route is one row of the API.
+type route struct {
+	method, pattern string
+	scope           scope
+	handle          handler
+	// unlimited routes are not rate limited, quiet ones not logged: both are
+	// asked by machines every few seconds.
+	unlimited, quiet bool
+}
+
+// unmatched stands for requests that no route takes.
+var unmatched = &route{pattern: "unmatched"}
+
+// routes is the whole API; /openapi.json is held against it.
+func (s *Server) routes() []route {
+	return []route{
+		{method: "GET", pattern: "/", handle: s.dashboard},
+		{method: "GET", pattern: "/health", handle: s.health, unlimited: true, quiet: true},
+		{method: "GET", pattern: "/health/ready", handle: s.ready, unlimited: true, quiet: true},
+		{method: "GET", pattern: "/metrics", handle: s.metrics, unlimited: true, quiet: true},
+		{method: "GET", pattern: "/openapi.json", handle: s.openAPI},
+		{method: "POST", pattern: "/pair", handle: s.pair},
+
+		{method: "POST", pattern: "/v1/ping", scope: scopeAny, handle: s.ping},
+		{method: "POST", pattern: "/v1/chat/completions", scope: scopeChat, handle: s.chatCompletions},
+		{method: "POST", pattern: "/api/chat", scope: scopeChat, handle: s.apiChat},
+		{method: "POST", pattern: "/webhook", scope: scopeWebhook, handle: s.legacyWebhook},
+		{method: "GET", pattern: "/v1/models", scope: scopeChat, handle: s.listModels},
+		{method: "GET", pattern: "/v1/models/{id:*}", scope: scopeChat, handle: s.getModel},
+		{method: "GET", pattern: "/ws/chat", scope: scopeChat, handle: s.webSocket},
+		{method: "POST", pattern: "/v1/ws-ticket", scope: scopeChat, handle: s.webSocketTicket},
+
+		{method: "POST", pattern: "/v1/sessions", scope: scopeChat, handle: s.createSession},
+		{method: "GET", pattern: "/v1/sessions", scope: scopeChat, handle: s.listSessions},
+		{method: "GET", pattern: "/v1/sessions/{id}", scope: scopeChat, handle: s.getSession},
+		{method: "DELETE", pattern: "/v1/sessions/{id}", scope: scopeChat, handle: s.deleteSession},
+		{method: "GET", pattern: "/v1/sessions/{id}/messages", scope: scopeChat, handle: s.readMessages},
+		{method: "POST", pattern: "/v1/sessions/{id}/messages", scope: scopeChat, handle: s.postMessage},
+		{method: "POST", pattern: "/v1/sessions/{id}/cancel", scope: scopeChat, handle: s.cancelSession},
+		{method: "GET", pattern: "/v1/sessions/{id}/events", scope: scopeChat, handle: s.sessionEvents},
+	}
+}
+
+func (s *Server) newRouter() fasthttp.RequestHandler {
+	r := router.New()
+	r.RedirectTrailingSlash = false
+	r.RedirectFixedPath = false
+	r.HandleMethodNotAllowed = true
+	r.HandleOPTIONS = true
+	for _, rt := range s.routes() {
+		r.Handle(rt.method, rt.pattern, s.serve(&rt))
+		if rt.method == "GET" {
+			head := rt
+			head.method = "HEAD"
+			if rt.pattern != "/ws/chat" && !strings.HasSuffix(rt.pattern, "/events") {
+				r.Handle("HEAD", rt.pattern, s.serve(&head))
+			}
+		}
+	}
+	notFound, notAllowed, options := *unmatched, *unmatched, *unmatched
+	notFound.handle = func(*fasthttp.RequestCtx, *request) error {
+		return fail(CodeNotFound, "there is nothing at this path; /openapi.json lists what there is")
+	}
+	notAllowed.handle = func(ctx *fasthttp.RequestCtx, r *request) error {
+		ctx.Response.Header.Set("Allow", s.methodsOf(r.path))
+		return fail(CodeMethodNotAllowed, "this path takes "+s.methodsOf(r.path))
+	}
+	options.handle = func(ctx *fasthttp.RequestCtx, r *request) error {
+		ctx.Response.Header.Set("Allow", s.methodsOf(r.path))
+		ctx.SetStatusCode(fasthttp.StatusNoContent)
+		return nil
+	}
+	r.NotFound = s.serve(&notFound)
+	r.MethodNotAllowed = s.serve(&notAllowed)
+	r.GlobalOPTIONS = s.serve(&options)
+	return r.Handler
+}
+
+// methodsOf lists the methods of a path, for Allow.
+func (s *Server) methodsOf(path string) string {
+	var methods []string
+	for _, rt := range s.routes() {
+		if matches(rt.pattern, path) {
+			methods = append(methods, rt.method)
+			if rt.method == "GET" {
+				methods = append(methods, "HEAD")
+			}
+		}
+	}
+	return strings.Join(append(slices.Compact(methods), "OPTIONS"), ", ")
+}
+
+// matches reports whether a path is of the pattern, whose {…} stand for one
+// segment, or with :* for all the rest.
+func matches(pattern, path string) bool {
+	for {
+		p, restPattern, moreP := strings.Cut(pattern, "/")
+		if strings.HasSuffix(p, ":*}") {
+			return path != ""
+		}
+		segment, restPath, more := strings.Cut(path, "/")
+		if p != segment && (!strings.HasPrefix(p, "{") || segment == "") || moreP != more {
+			return false
+		}
+		if !more {
+			return true
+		}
+		pattern, path = restPattern, restPath
+	}
+}

@@ -1,0 +1,292 @@
+package transport
+
+import (
+	"encoding/json"
+	"strconv"
+
+	"github.com/valyala/fasthttp"
+
+	"agentzero/actors"
+	"agentzero/agent"
+)
+
+// sessionKey is the session of the path. It is the asker's own; who is admin may
+// name another owner with ?owner=.
+func sessionKey(ctx *fasthttp.RequestCtx, r *request) (actors.Key, error) {
+	owner, err := ownerOf(ctx, r)
+	if err != nil {
+		return actors.Key{}, err
+	}
+	id, _ := ctx.UserValue("id").(string)
+	name, err := actors.ParseName(id)
+	if err != nil {
+		return actors.Key{}, fail(CodeNotFound, "there is no such session: "+err.Error())
+	}
+	return actors.Key{Owner: owner, Name: name}, nil
+}
+
+func ownerOf(ctx *fasthttp.RequestCtx, r *request) (string, error) {
+	owner := string(ctx.QueryArgs().Peek("owner"))
+	if owner == "" || owner == r.identity.Owner {
+		return r.identity.Owner, nil
+	}
+	if !r.identity.Admin {
+		return "", fail(CodeNotFound, "there is no such session")
+	}
+	return owner, nil
+}
+
+type sessionJSON struct {
+	ID        string          `json:"id"`
+	Object    string          `json:"object"`
+	Created   int64           `json:"created"`
+	Updated   int64           `json:"updated"`
+	Metadata  json.RawMessage `json:"metadata"`
+	State     string          `json:"state"`
+	Turn      *string         `json:"turn_id"`
+	Queue     []string        `json:"queue"`
+	Turns     int             `json:"turns"`
+	Messages  int             `json:"messages"`
+	Watchers  int             `json:"watchers"`
+	Usage     usageJSON       `json:"usage"`
+	LastEvent string          `json:"last_event_id"`
+}
+
+type usageJSON struct {
+	Prompt     int64 `json:"prompt_tokens"`
+	Completion int64 `json:"completion_tokens"`
+	Total      int64 `json:"total_tokens"`
+}
+
+func sessionBody(d *actors.Description) sessionJSON {
+	j := sessionJSON{
+		ID: d.Name, Object: "session", Created: d.Created.Unix(), Updated: d.Updated.Unix(), Metadata: d.Metadata,
+		State: "idle", Queue: d.Queue, Turns: d.Turns, Messages: d.Messages, Watchers: d.Watchers,
+		Usage:     usageJSON{d.PromptTokens, d.CompletionTokens, d.PromptTokens + d.CompletionTokens},
+		LastEvent: d.Epoch + "-" + strconv.FormatUint(d.Seq, 10),
+	}
+	if d.Running != "" {
+		j.State, j.Turn = "running", &d.Running
+	}
+	return j
+}
+
+// createSession answers POST /v1/sessions.
+func (s *Server) createSession(ctx *fasthttp.RequestCtx, r *request) error {
+	b, err := parseBody(ctx, true)
+	if err != nil {
+		return err
+	}
+	var id string
+	var metadata map[string]json.RawMessage
+	for _, err := range []error{
+		b.take("id", &id, "a string"),
+		b.take("metadata", &metadata, "an object"),
+	} {
+		if err != nil {
+			return err
+		}
+	}
+	if id == "" {
+		id = actors.NewID("ses_")
+	}
+	name, err := actors.ParseName(id)
+	if err != nil {
+		return badRequest("id", err.Error())
+	}
+	if s.draining.Load() {
+		return interrupted(actors.ReasonShutdown)
+	}
+	var raw json.RawMessage
+	if metadata != nil {
+		if raw, err = json.Marshal(metadata); err != nil {
+			return err
+		}
+	}
+	d, err := s.options.Sessions.Create(actors.Key{Owner: r.identity.Owner, Name: name}, raw)
+	if err != nil {
+		return err
+	}
+	ctx.Response.Header.Set("X-Session-Id", name)
+	ctx.SetStatusCode(fasthttp.StatusCreated)
+	return writeJSON(ctx, sessionBody(d))
+}
+
+const (
+	defaultPage = 20
+	maxPage     = 100
+)
+
+// listSessions answers GET /v1/sessions, newest first.
+func (s *Server) listSessions(ctx *fasthttp.RequestCtx, r *request) error {
+	owner, err := ownerOf(ctx, r)
+	if err != nil {
+		return err
+	}
+	limit := defaultPage
+	if value := string(ctx.QueryArgs().Peek("limit")); value != "" {
+		if limit, err = strconv.Atoi(value); err != nil || limit < 1 || limit > maxPage {
+			return badRequest("limit", "limit is a number from 1 to "+strconv.Itoa(maxPage))
+		}
+	}
+	after := string(ctx.QueryArgs().Peek("after"))
+	listed, err := s.options.Sessions.List(ctx, owner, after, limit+1)
+	if err != nil {
+		return err
+	}
+	more := len(listed) > limit
+	listed = listed[:min(limit, len(listed))]
+	type item struct {
+		ID      string `json:"id"`
+		Object  string `json:"object"`
+		Created int64  `json:"created"`
+		Updated int64  `json:"updated"`
+	}
+	page := struct {
+		Object string  `json:"object"`
+		Data   []item  `json:"data"`
+		First  *string `json:"first_id"`
+		Last   *string `json:"last_id"`
+		More   bool    `json:"has_more"`
+	}{Object: "list", Data: make([]item, len(listed)), More: more}
+	for i, l := range listed {
+		page.Data[i] = item{l.Name, "session", l.Created.Unix(), l.Updated.Unix()}
+	}
+	if n := len(page.Data); n > 0 {
+		page.First, page.Last = &page.Data[0].ID, &page.Data[n-1].ID
+	}
+	return writeJSON(ctx, page)
+}
+
+// getSession answers GET /v1/sessions/:id.
+func (s *Server) getSession(ctx *fasthttp.RequestCtx, r *request) error {
+	key, err := sessionKey(ctx, r)
+	if err != nil {
+		return err
+	}
+	d, err := s.options.Sessions.Describe(key)
+	if err != nil {
+		return err
+	}
+	return writeJSON(ctx, sessionBody(d))
+}
+
+// deleteSession answers DELETE /v1/sessions/:id.
+func (s *Server) deleteSession(ctx *fasthttp.RequestCtx, r *request) error {
+	key, err := sessionKey(ctx, r)
+	if err != nil {
+		return err
+	}
+	if err := s.options.Sessions.Delete(key); err != nil {
+		return err
+	}
+	return writeJSON(ctx, struct {
+		ID      string `json:"id"`
+		Object  string `json:"object"`
+		Deleted bool   `json:"deleted"`
+	}{key.Name, "session.deleted", true})
+}
+
+// readMessages answers GET /v1/sessions/:id/messages.
+func (s *Server) readMessages(ctx *fasthttp.RequestCtx, r *request) error {
+	key, err := sessionKey(ctx, r)
+	if err != nil {
+		return err
+	}
+	c, err := s.options.Sessions.Messages(key)
+	if err != nil {
+		return err
+	}
+	type item struct {
+		Message     agent.Message `json:"message"`
+		Role        string        `json:"role"`
+		Content     string        `json:"content"`
+		Turn        string        `json:"turn_id"`
+		Created     int64         `json:"created"`
+		Interrupted bool          `json:"interrupted"`
+	}
+	list := struct {
+		Object string `json:"object"`
+		Data   []item `json:"data"`
+	}{Object: "list", Data: make([]item, len(c.Items))}
+	for i, it := range c.Items {
+		list.Data[i] = item{it.Message, it.Message.Role, it.Message.Text, it.Turn, it.At.Unix(), it.Interrupted}
+	}
+	return writeJSON(ctx, list)
+}
+
+// postMessage answers POST /v1/sessions/:id/messages: 202 with the turn's id, or
+// the turn's events.
+func (s *Server) postMessage(ctx *fasthttp.RequestCtx, r *request) error {
+	key, err := sessionKey(ctx, r)
+	if err != nil {
+		return err
+	}
+	b, err := parseBody(ctx, false)
+	if err != nil {
+		return err
+	}
+	var (
+		content, model, busy string
+		stream               bool
+	)
+	for _, err := range []error{
+		b.takeText("content", &content),
+		b.take("model", &model, "a string"),
+		b.take("on_busy", &busy, "a string"),
+		b.take("stream", &stream, "true or false"),
+	} {
+		if err != nil {
+			return err
+		}
+	}
+	t, err := s.newTurnRequest(ctx, r, key.Name, busy)
+	if err != nil {
+		return err
+	}
+	t.key = key
+	t.turn.Input = []agent.Message{textMessage(content)}
+	t.turn.Model = model
+	t.turn.Watch = stream
+	if !stream { // nobody waits, so nobody can leave
+		t.turn.Disconnect = actors.Disconnect{Continue: true}
+	}
+	started, err := s.start(ctx, t)
+	if err != nil {
+		return err
+	}
+	if stream {
+		return s.newWait(ctx, r, started).stream(&eventFrames{epoch: started.Events.Epoch(), once: started.Follow})
+	}
+	ctx.SetStatusCode(fasthttp.StatusAccepted)
+	return writeJSON(ctx, struct {
+		Turn    string `json:"turn_id"`
+		Session string `json:"session_id"`
+	}{started.Turn, started.Session})
+}
+
+// cancelSession answers POST /v1/sessions/:id/cancel: one turn, or all.
+func (s *Server) cancelSession(ctx *fasthttp.RequestCtx, r *request) error {
+	key, err := sessionKey(ctx, r)
+	if err != nil {
+		return err
+	}
+	b, err := parseBody(ctx, true)
+	if err != nil {
+		return err
+	}
+	var turn string
+	if err := b.take("turn_id", &turn, "a string"); err != nil {
+		return err
+	}
+	c, err := s.options.Sessions.Cancel(key, turn)
+	if err != nil {
+		return err
+	}
+	if turn != "" && len(c.Turns) == 0 {
+		return fail(CodeNotFound, "no such turn runs or waits in this session")
+	}
+	return writeJSON(ctx, struct {
+		Turns []string `json:"cancelled"`
+	}{c.Turns})
+}

@@ -1,0 +1,269 @@
+package transport
+
+import (
+	"errors"
+	"net"
+	"os"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"agentzero/actors"
+)
+
+// stream writes a turn's or a session's events to a connection of its own. One
+// goroutine does all of it: it sleeps until the log has something, takes all
+// that is there, and writes it at once. Buffers are borrowed for the time of a
+// write only, so that a silent stream holds none.
+type stream struct {
+	*wait
+	frames    frames
+	conn      *conn
+	keepAlive bool // the connection serves further requests afterwards
+	chunked   bool
+	bytes     int64
+	wrote     atomic.Int64 // time of the last write, Unix nanoseconds
+	writing   atomic.Bool
+	deadline  time.Time // the connection's write deadline
+	ending    bool      // the last words are being written, whatever was cut
+}
+
+// handOver takes the connection from fasthttp. What was read of the turn goes
+// out first.
+func (w *wait) handOver(f frames, first []actors.Event) {
+	w.pause()
+	ctx := w.ctx
+	st := &stream{
+		wait: w, frames: f, conn: w.conn,
+		chunked:   ctx.Request.Header.IsHTTP11(),
+		keepAlive: ctx.Request.Header.IsHTTP11() && !ctx.Request.Header.ConnectionClose() && w.conn != nil,
+	}
+	head := st.head()
+	w.request.detached = true
+	w.server.busy.Add(1)
+	w.server.options.Metrics.streams.Inc()
+	ctx.HijackSetNoResponse(true)
+	ctx.Hijack(func(c net.Conn) {
+		if st.conn == nil {
+			st.conn = &conn{Conn: c, open: new(atomic.Int64)}
+		} else {
+			st.conn.takeBack(c)
+		}
+		// fasthttp keeps the request until this returns; the stream does not
+		// need it.
+		w.ctx = nil
+		go st.run(head, first)
+	})
+}
+
+// head is the response's header. It keeps proxies from holding the stream back.
+func (st *stream) head() []byte {
+	h := &st.ctx.Response.Header
+	out := make([]byte, 0, 512)
+	out = append(out, "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\n"+
+		"Cache-Control: no-cache, no-transform\r\nX-Accel-Buffering: no\r\nDate: "...)
+	out = fasthttp.AppendHTTPDate(out, time.Now())
+	out = append(out, "\r\n"...)
+	for key, value := range h.All() {
+		switch string(key) {
+		case "Content-Type", "Content-Length", "Date", "Connection", "Server", "Transfer-Encoding":
+			continue
+		}
+		out = append(out, key...)
+		out = append(out, ": "...)
+		out = append(out, value...)
+		out = append(out, "\r\n"...)
+	}
+	if st.chunked {
+		out = append(out, "Transfer-Encoding: chunked\r\n"...)
+	}
+	if !st.keepAlive {
+		out = append(out, "Connection: close\r\n"...)
+	}
+	return append(out, "\r\n"...)
+}
+
+func (st *stream) run(head []byte, first []actors.Event) {
+	s := st.server
+	st.line.setOnCut(st.unblock)
+	st.resume()
+	st.keepAliveEvery(s.options.KeepAlive)
+	err := st.write(head)
+	if err == nil && st.preface != "" {
+		err = st.frame(append(make([]byte, sizeRoom, sizeRoom+len(st.preface)+8), st.preface...), false)
+	}
+	if err == nil {
+		err = st.pump(first)
+	}
+	st.done()
+	st.request.finish(fasthttp.StatusOK, st.bytes)
+	s.options.Metrics.streams.Dec()
+	s.busy.Done()
+	if err != nil || !st.keepAlive || s.draining.Load() {
+		_ = st.conn.Close()
+		return
+	}
+	_ = s.fast.ServeConn(st.conn) // its errors are the client's leaving
+}
+
+// pump writes events until the last, and returns nil when the client has got it.
+func (st *stream) pump(events []actors.Event) error {
+	last := false
+	for {
+		if len(events) > 0 {
+			var err error
+			if last, err = st.send(events); err != nil || last {
+				return err
+			}
+		}
+		scratch := eventPool.Get().(*[]actors.Event)
+		var err error
+		events, err = st.next((*scratch)[:0])
+		*scratch = events
+		switch {
+		case err == errHungUp:
+			return err
+		case err != nil:
+			st.request.code = errorOf(err).Code
+			return st.lastWords(errorOf(err))
+		case len(events) == 0:
+			err = st.keepAliveNow()
+		default:
+			last, err = st.send(events)
+		}
+		clear(events) // the pool must not hold on to a log
+		eventPool.Put(scratch)
+		events = nil
+		if err != nil || last {
+			return err
+		}
+	}
+}
+
+var (
+	eventPool = sync.Pool{New: func() any { s := make([]actors.Event, 0, 16); return &s }}
+	framePool = sync.Pool{New: func() any { b := make([]byte, 0, 2<<10); return &b }}
+)
+
+// maxPooled is the largest buffer that goes back to the pool.
+const maxPooled = 64 << 10
+
+// sizeRoom is what a chunk's size and its line end take at most.
+const sizeRoom = 10
+
+// send writes events in one piece, and their end where it is among them.
+func (st *stream) send(events []actors.Event) (last bool, err error) {
+	pooled := framePool.Get().(*[]byte)
+	buf := append((*pooled)[:0], make([]byte, sizeRoom)...)
+	for i := range events {
+		if buf, last = st.frames.append(buf, &events[i]); last {
+			if e := endError(&events[i]); e != nil {
+				st.request.code = e.Code
+			}
+			break
+		}
+	}
+	if len(buf) > sizeRoom {
+		err = st.frame(buf, last)
+	}
+	if cap(buf) <= maxPooled {
+		*pooled = buf
+		framePool.Put(pooled)
+	}
+	return last, err
+}
+
+// lastWords writes an error that ends the stream.
+func (st *stream) lastWords(e *Error) error {
+	st.ending, st.deadline = true, time.Time{}
+	return st.frame(st.frames.fail(make([]byte, sizeRoom, 512), e), true)
+}
+
+// frame writes buf, whose first sizeRoom bytes are free for the chunk's size.
+func (st *stream) frame(buf []byte, last bool) error {
+	if !st.chunked {
+		return st.write(buf[sizeRoom:])
+	}
+	var size [sizeRoom]byte
+	n := len(strconv.AppendInt(size[:0], int64(len(buf)-sizeRoom), 16))
+	start := sizeRoom - n - 2
+	copy(buf[start:], size[:n])
+	copy(buf[start+n:], "\r\n")
+	buf = append(buf, "\r\n"...)
+	if last {
+		buf = append(buf, "0\r\n\r\n"...)
+	}
+	return st.write(buf[start:])
+}
+
+// keepAliveEvery wakes the stream when it was silent for the interval. The timer
+// is not touched by writes; it looks at their time when it fires.
+func (st *stream) keepAliveEvery(interval time.Duration) {
+	st.wrote.Store(time.Now().UnixNano())
+	l := st.line
+	l.due.Store(false)
+	var mu sync.Mutex
+	mu.Lock()
+	defer mu.Unlock()
+	l.timer = time.AfterFunc(interval, func() {
+		mu.Lock()
+		defer mu.Unlock()
+		silent := time.Duration(time.Now().UnixNano() - st.wrote.Load())
+		if silent < interval {
+			l.timer.Reset(interval - silent)
+			return
+		}
+		l.due.Store(true)
+		l.wake()
+		l.timer.Reset(interval)
+	})
+}
+
+func (st *stream) keepAliveNow() error {
+	buf := make([]byte, sizeRoom, 64)
+	return st.frame(append(buf, keepAlive...), false)
+}
+
+// errCut ends a write for a reason that the lifeline knows.
+var errCut = errors.New("transport: the stream was cut while its client was not reading")
+
+// unblock ends a write that waits for its client.
+func (st *stream) unblock() {
+	if st.writing.Load() {
+		_ = st.conn.SetWriteDeadline(past)
+	}
+}
+
+// write puts bytes on the wire. A client that takes some, however slowly, is
+// waited for; one that takes nothing at all for the write timeout is given up.
+func (st *stream) write(b []byte) error {
+	timeout := st.server.options.WriteTimeout
+	st.writing.Store(true)
+	defer st.writing.Store(false)
+	for {
+		now := time.Now()
+		st.wrote.Store(now.UnixNano())
+		if st.deadline.Sub(now) < timeout*3/4 { // setting it costs more than a look
+			st.deadline = now.Add(timeout)
+			if err := st.conn.SetWriteDeadline(st.deadline); err != nil {
+				return err
+			}
+		}
+		if st.line.reason.Load() != alive && !st.ending {
+			return errCut // unblock may have come before the deadline was set
+		}
+		n, err := st.conn.Write(b)
+		st.bytes += int64(n)
+		if err == nil {
+			return nil
+		}
+		if n == 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
+			return err
+		}
+		b = b[n:]
+		st.deadline = time.Time{}
+	}
+}

@@ -1,0 +1,392 @@
+package transport
+
+import (
+	"bytes"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/fasthttp/websocket"
+	"github.com/valyala/fasthttp"
+
+	"agentzero/actors"
+)
+
+const (
+	protocol    = "agentzero.v1"
+	bearerProto = "bearer."
+	ticketProto = "ticket."
+)
+
+// webSocketIdentity finds the token of a browser, which cannot set headers: the
+// subprotocol bearer.TOKEN beside agentzero.v1, or a one-use ticket as
+// ticket.TICKET or ?ticket=.
+func (s *Server) webSocketIdentity(ctx *fasthttp.RequestCtx, r *request) (Identity, bool) {
+	if r.route == nil || r.route.pattern != "/ws/chat" {
+		return Identity{}, false
+	}
+	for _, p := range subprotocols(ctx) {
+		if token, ok := bytes.CutPrefix(p, []byte(bearerProto)); ok {
+			return s.options.Auth.Verify(token)
+		}
+		if ticket, ok := bytes.CutPrefix(p, []byte(ticketProto)); ok {
+			return s.options.Auth.RedeemTicket(string(ticket))
+		}
+	}
+	if ticket := ctx.QueryArgs().Peek("ticket"); len(ticket) > 0 {
+		return s.options.Auth.RedeemTicket(string(ticket))
+	}
+	return Identity{}, false
+}
+
+func subprotocols(ctx *fasthttp.RequestCtx) [][]byte {
+	list := bytes.Split(ctx.Request.Header.Peek("Sec-WebSocket-Protocol"), []byte(","))
+	for i := range list {
+		list[i] = bytes.TrimSpace(list[i])
+	}
+	return list
+}
+
+// webSocketTicket answers POST /v1/ws-ticket.
+func (s *Server) webSocketTicket(ctx *fasthttp.RequestCtx, r *request) error {
+	ctx.Response.Header.Set("Cache-Control", "no-store")
+	return writeJSON(ctx, struct {
+		Ticket  string `json:"ticket"`
+		Expires int    `json:"expires_in"`
+	}{s.options.Auth.IssueTicket(r.identity), 30})
+}
+
+// webSocket answers GET /ws/chat.
+func (s *Server) webSocket(ctx *fasthttp.RequestCtx, r *request) error {
+	if !websocket.FastHTTPIsWebSocketUpgrade(ctx) {
+		ctx.Response.Header.Set("Upgrade", "websocket")
+		ctx.Response.Header.Set("Connection", "Upgrade")
+		return &Error{Code: CodeBadRequest, Status: fasthttp.StatusUpgradeRequired, Message: "this path speaks WebSocket only"}
+	}
+	if s.draining.Load() {
+		return interrupted(actors.ReasonShutdown)
+	}
+	ws, at, err := s.newWebSocket(ctx, r)
+	if err != nil {
+		return err
+	}
+	ctx.Response.Header.Set("X-Session-Id", ws.key.Name)
+	if ws.sub, err = s.options.Sessions.Subscribe(ws.key, at); err != nil {
+		return err
+	}
+	upgrader := websocket.FastHTTPUpgrader{
+		ReadBufferSize:  1 << 10,
+		WriteBufferSize: 1 << 10,
+		WriteBufferPool: &s.webSocketBuffers,
+		// The middleware has checked the origin.
+		CheckOrigin: func(*fasthttp.RequestCtx) bool { return true },
+		Error: func(ctx *fasthttp.RequestCtx, status int, reason error) {
+			(&Error{Code: CodeBadRequest, Status: status, Message: reason.Error()}).write(ctx)
+			r.code = CodeBadRequest
+		},
+	}
+	if slices.ContainsFunc(subprotocols(ctx), func(p []byte) bool { return string(p) == protocol }) {
+		upgrader.Subprotocols = []string{protocol}
+	}
+	s.busy.Add(1)
+	err = upgrader.Upgrade(ctx, func(c *websocket.Conn) {
+		ws.conn = c
+		go ws.run() // fasthttp keeps the request until this function returns
+	})
+	if err != nil {
+		s.busy.Done()
+		ws.sub.Close()
+		return nil // the upgrader has written the answer
+	}
+	r.detached = true
+	return nil
+}
+
+// newWebSocket reads which session a client joins, and from where.
+func (s *Server) newWebSocket(ctx *fasthttp.RequestCtx, r *request) (*socket, actors.Subscribe, error) {
+	ws := &socket{server: s, request: r, key: actors.Key{Owner: r.identity.Owner}}
+	at := actors.Subscribe{Live: true, Create: true}
+	args := ctx.QueryArgs()
+	session := string(args.Peek("session"))
+	after := string(args.Peek("after"))
+	if session == "" {
+		if after != "" {
+			return nil, at, badRequest("after", "after needs the session it belongs to: ?session=ID&after=SEQ")
+		}
+		ws.key.Name = actors.NewID("ses_")
+		return ws, at, nil
+	}
+	name, err := actors.ParseName(session)
+	if err != nil {
+		return nil, at, badRequest("session", err.Error())
+	}
+	ws.key.Name, ws.joined = name, true
+	if after != "" {
+		if at, err = parsePosition(after); err != nil {
+			return nil, at, err
+		}
+	}
+	return ws, at, nil
+}
+
+// socket is one WebSocket: a reader, which takes the client's messages, and a
+// writer, which sends the session's events. The reader owns the connection's
+// life, the writer everything that is written but pongs.
+type socket struct {
+	server  *Server
+	request *request
+	key     actors.Key
+	joined  bool // by ?session=, so that frames carry seq and turn
+	conn    *websocket.Conn
+	sub     *actors.Subscription
+	line    *lifeline
+
+	mu      sync.Mutex
+	notices []*Error               // for the writer
+	replays []*actors.Subscription // for the writer, which closes them
+	spoken  bool                   // a message came since the last look
+}
+
+func (w *socket) run() {
+	s := w.server
+	m := s.options.Metrics
+	m.webSockets.Inc()
+	m.webSocketsOpen.Inc()
+	w.line = s.newLifeline(w.sub, w.request.identity.TokenID)
+	// A writer that waits for its client is woken by the end of the connection.
+	w.line.setOnCut(func() {
+		time.AfterFunc(time.Second, func() { _ = w.conn.NetConn().SetDeadline(past) })
+	})
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		w.write()
+	}()
+	w.read()
+	w.line.cut(hungUp)
+	_ = w.conn.NetConn().SetWriteDeadline(time.Now().Add(time.Second))
+	<-done
+	_ = w.conn.Close()
+	w.sub.Close()
+	for _, sub := range w.replays {
+		sub.Close()
+	}
+	s.release(w.line)
+	m.webSocketsOpen.Dec()
+	w.request.finish(fasthttp.StatusSwitchingProtocols, 0)
+	s.busy.Done()
+}
+
+// closeWait bounds the writing of a control frame.
+const closeWait = time.Second
+
+// read takes messages until the client leaves or breaks the protocol. The
+// library answers pings, closes with 1002 or 1007 what is no WebSocket, and
+// refuses what is too large with 1009.
+func (w *socket) read() {
+	w.hear()
+	w.conn.SetReadLimit(int64(w.server.options.MaxBodyBytes))
+	w.conn.SetPongHandler(func(string) error { w.hear(); return nil })
+	ping := w.conn.PingHandler()
+	w.conn.SetPingHandler(func(data string) error { w.hear(); return ping(data) })
+	for {
+		kind, data, err := w.conn.ReadMessage()
+		if err != nil {
+			return
+		}
+		w.mu.Lock()
+		w.spoken = true
+		w.mu.Unlock()
+		w.hear()
+		if kind != websocket.TextMessage {
+			w.notice(badRequest("", "binary frames are not taken here; send text"))
+			continue
+		}
+		if err := w.take(data); err != nil {
+			w.notice(errorOf(err))
+		}
+	}
+}
+
+// hear notes a sign of life and gives the client time for the next.
+func (w *socket) hear() {
+	o := &w.server.options
+	_ = w.conn.SetReadDeadline(time.Now().Add(o.PingInterval + o.PongTimeout))
+}
+
+// maxNotices is how many errors may wait for the writer; a client that provokes
+// more without reading them loses the oldest.
+const maxNotices = 16
+
+// notice lets the writer send an error.
+func (w *socket) notice(e *Error) {
+	w.mu.Lock()
+	if len(w.notices) >= maxNotices {
+		w.notices = w.notices[1:]
+	}
+	w.notices = append(w.notices, e)
+	w.mu.Unlock()
+	w.server.options.Metrics.failed(e.Code)
+	w.line.wake()
+}
+
+// write sends what there is until the lifeline is cut.
+func (w *socket) write() {
+	o := &w.server.options
+	w.line.every(o.PingInterval)
+	active := time.Now()
+	var events []actors.Event
+	var buf []byte
+	for range w.sub.Wake() {
+		if reason := w.line.reason.Load(); reason != alive {
+			w.goodbye(reason)
+			return
+		}
+		err := w.writeNotices()
+		if err == nil {
+			err = w.writeReplays()
+		}
+		if err == nil {
+			events, err = w.sub.Read(events[:0], maxRead)
+			if err != nil {
+				w.closeWith(websocket.CloseNormalClosure, readError(err))
+				return
+			}
+			buf, err = w.writeEvents(buf[:0], events)
+		}
+		if len(events) > 0 || w.hasSpoken() {
+			active = time.Now()
+		}
+		if err == nil && w.line.isDue() {
+			if time.Since(active) >= o.WebSocketIdle {
+				w.closeWith(websocket.CloseNormalClosure, nil)
+				return
+			}
+			err = w.conn.WriteControl(websocket.PingMessage, nil, time.Now().Add(closeWait))
+			w.line.every(min(o.PingInterval, max(time.Millisecond, o.WebSocketIdle-time.Since(active))))
+		}
+		if err != nil {
+			_ = w.conn.NetConn().SetReadDeadline(past) // ends the reader
+			return
+		}
+		clear(events)
+		if cap(events) > maxRead/4 || cap(buf) > maxPooled {
+			events, buf = nil, nil // a burst is over; the connection may be idle for long
+		}
+	}
+}
+
+func (w *socket) hasSpoken() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	spoken := w.spoken
+	w.spoken = false
+	return spoken
+}
+
+func (w *socket) writeNotices() error {
+	w.mu.Lock()
+	notices := w.notices
+	w.notices = nil
+	w.mu.Unlock()
+	for _, e := range notices {
+		if err := w.frame(appendErrorFrame(nil, e, nil)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// goodbye tells the client why the connection ends.
+func (w *socket) goodbye(reason int32) {
+	switch reason {
+	case hungUp:
+	case revoked:
+		w.closeWith(websocket.ClosePolicyViolation, errorOfReason(reason))
+	default:
+		w.closeWith(websocket.CloseGoingAway, errorOfReason(reason))
+	}
+}
+
+func (w *socket) closeWith(code int, e *Error) {
+	text := ""
+	if e != nil {
+		text = string(e.Code)
+		_ = w.frame(appendErrorFrame(nil, e, nil)) // the connection ends in any case
+	}
+	_ = w.conn.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(code, text), time.Now().Add(closeWait))
+	// The client answers with a close of its own; one that does not is left.
+	_ = w.conn.NetConn().SetReadDeadline(time.Now().Add(closeWait))
+}
+
+func (w *socket) frame(data []byte) error {
+	_ = w.conn.SetWriteDeadline(time.Now().Add(w.server.options.WriteTimeout))
+	return w.conn.WriteMessage(websocket.TextMessage, data)
+}
+
+// writeEvents sends events as frames. Texts that follow each other in one turn
+// go in one frame, which carries the number of the last.
+func (w *socket) writeEvents(buf []byte, events []actors.Event) ([]byte, error) {
+	for i := 0; i < len(events); {
+		e := &events[i]
+		n := 1
+		switch e.Kind {
+		case actors.EventDelta:
+			if e.Content() == nil {
+				i++
+				continue
+			}
+			for i+n < len(events) && events[i+n].Content() != nil && events[i+n].Turn == e.Turn {
+				n++
+			}
+			buf = append(buf[:0], `{"type":"delta","delta":"`...)
+			for k := i; k < i+n; k++ {
+				text := events[k].Content()
+				buf = append(buf, text[1:len(text)-1]...)
+			}
+			buf = append(buf, '"')
+			buf = w.appendPlace(buf, &events[i+n-1])
+			buf = append(buf, '}')
+		case actors.EventCompleted:
+			buf = append(buf[:0], `{"type":"done"`...)
+			buf = w.appendPlace(buf, e)
+			buf = append(buf, '}')
+		case actors.EventFailed, actors.EventInterrupted:
+			buf = appendErrorFrame(buf[:0], endError(e), func(dst []byte) []byte { return w.appendPlace(dst, e) })
+		default:
+			i++
+			continue
+		}
+		if err := w.frame(buf); err != nil {
+			return buf, err
+		}
+		i += n
+	}
+	return buf, nil
+}
+
+// appendPlace adds the event's number and turn where the client asked to join.
+func (w *socket) appendPlace(dst []byte, e *actors.Event) []byte {
+	if !w.joined {
+		return dst
+	}
+	dst = append(dst, `,"seq":`...)
+	dst = strconv.AppendUint(dst, e.Seq, 10)
+	dst = append(dst, `,"turn":"`...)
+	dst = append(dst, e.Turn...)
+	return append(dst, '"')
+}
+
+// appendErrorFrame writes {"type":"error","message":…,"code":…}.
+func appendErrorFrame(dst []byte, e *Error, place func([]byte) []byte) []byte {
+	dst = append(dst, `{"type":"error","message":`...)
+	dst = appendJSONString(dst, e.Message)
+	dst = append(dst, `,"code":"`...)
+	dst = append(dst, e.Code...)
+	dst = append(dst, '"')
+	if place != nil {
+		dst = place(dst)
+	}
+	return append(dst, '}')
+}
