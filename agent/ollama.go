@@ -19,6 +19,9 @@ type OllamaOptions struct {
 	// APIKey is sent as a bearer token, for servers behind a proxy that asks
 	// for one; empty sends none.
 	APIKey string
+	// Headers are further request headers, sent with every call. Their values may
+	// be secrets and never stand in an error's text.
+	Headers map[string]string
 	// DefaultModel answers requests that name no model. Empty: the first one of
 	// the server's list, remembered for 5 minutes.
 	DefaultModel string
@@ -60,6 +63,7 @@ func NewOllama(o OllamaOptions) *Ollama {
 			Provider: o.Name,
 			BaseURL:  ollamaBase(o.BaseURL),
 			Header:   header,
+			Headers:  o.Headers,
 			Secrets:  []string{o.APIKey},
 			Timeouts: o.Timeouts,
 			Retry:    o.Retry,

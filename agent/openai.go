@@ -19,6 +19,9 @@ type OpenAIOptions struct {
 	BaseURL string
 	// APIKey is sent as a bearer token; empty sends none.
 	APIKey string
+	// Headers are further request headers, sent with every call. Their values may
+	// be secrets and never stand in an error's text.
+	Headers map[string]string
 	// DefaultModel answers requests that name no model. Empty: the first one of
 	// the upstream's list, remembered for 5 minutes.
 	DefaultModel string
@@ -66,6 +69,7 @@ func NewOpenAI(o OpenAIOptions) *OpenAI {
 			Provider: o.Name,
 			BaseURL:  o.BaseURL,
 			Header:   header,
+			Headers:  o.Headers,
 			Secrets:  []string{o.APIKey},
 			Timeouts: o.Timeouts,
 			Retry:    o.Retry,

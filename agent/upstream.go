@@ -72,6 +72,9 @@ type upstreamOptions struct {
 	// Header is sent with every call (authorization, API version). Its keys are
 	// in canonical form.
 	Header http.Header
+	// Headers are sent with every call too, and override Header. Their values
+	// are secrets.
+	Headers map[string]string
 	// Secrets never stand in an error's text, also when the upstream echoes them.
 	Secrets  []string
 	Timeouts Timeouts
@@ -89,9 +92,9 @@ type upstreamOptions struct {
 type upstream struct {
 	provider string
 	base     *url.URL
-	baseErr  error
+	unusable error // why no call can be made, nil if one can
 	header   http.Header
-	secrets  []string
+	secrets  *strings.Replacer // takes them out of a text
 	timeouts Timeouts
 	retry    Retry
 	observer Observer
@@ -101,13 +104,17 @@ type upstream struct {
 func newUpstream(o upstreamOptions) *upstream {
 	u := &upstream{
 		provider: o.Provider,
-		header:   o.Header,
-		secrets:  o.Secrets,
 		timeouts: o.Timeouts.withDefaults(),
 		retry:    o.Retry.withDefaults(),
 		observer: o.Observer,
 	}
-	u.base, u.baseErr = parseBase(o.BaseURL)
+	u.header, u.unusable = requestHeader(o.Header, o.Headers)
+	u.secrets = redactor(o.Secrets, o.Headers)
+	if base, err := parseBase(o.BaseURL); err != nil {
+		u.unusable = fmt.Errorf("base_url: %w", err)
+	} else {
+		u.base = base
+	}
 	u.client = &http.Client{
 		Transport:     newTransport(u.timeouts),
 		CheckRedirect: checkRedirect,
@@ -140,8 +147,8 @@ type call struct {
 }
 
 func (u *upstream) call(ctx context.Context, c *call) (*http.Response, error) {
-	if u.baseErr != nil {
-		return nil, u.errorf(KindInvalid, u.baseErr, "base_url: %v", u.baseErr)
+	if u.unusable != nil {
+		return nil, u.errorf(KindInvalid, u.unusable, "%v", u.unusable)
 	}
 	for attempt := 0; ; attempt++ {
 		resp, err := u.attempt(ctx, c)
@@ -186,6 +193,7 @@ func (u *upstream) attempt(ctx context.Context, c *call) (*http.Response, *attem
 	req.Header.Set("User-Agent", userAgent)
 	maps.Copy(req.Header, u.header)
 	maps.Copy(req.Header, c.header)
+	req.Host = req.Header.Get("Host") // where net/http looks for it; "" means the URL's
 	if c.contentType != "" {
 		req.Header.Set("Content-Type", c.contentType)
 	}

@@ -63,10 +63,8 @@ func (u *upstream) brokenOff(data []byte) *Error {
 // clean makes text from elsewhere fit for an Error: no secret, valid UTF-8, at
 // most maxErrorMessageBytes.
 func (u *upstream) clean(text string) string {
-	for _, secret := range u.secrets {
-		if secret != "" {
-			text = strings.ReplaceAll(text, secret, "[redacted]")
-		}
+	if u.secrets != nil {
+		text = u.secrets.Replace(text)
 	}
 	text = strings.TrimSpace(strings.ToValidUTF8(text, "\uFFFD"))
 	if len(text) <= maxErrorMessageBytes {
