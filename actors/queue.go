@@ -13,13 +13,13 @@ import (
 // startTurn accepts a message or refuses it, by the session's state and the
 // message's busy policy.
 func (s *session) startTurn(m *StartTurn, sender *actor.PID) {
-	options := &s.system.options
+	live := s.system.live.Load()
 	now := time.Now()
 	if m.Busy == "" {
-		m.Busy = options.BusyPolicy
+		m.Busy = live.BusyPolicy
 	}
-	if m.Deadline.IsZero() && options.TurnTimeout > 0 {
-		m.Deadline = now.Add(options.TurnTimeout)
+	if m.Deadline.IsZero() && live.TurnTimeout > 0 {
+		m.Deadline = now.Add(live.TurnTimeout)
 	}
 	t := newTurn(*m, sender, now)
 	switch {
@@ -35,7 +35,7 @@ func (s *session) startTurn(m *StartTurn, sender *actor.PID) {
 	case s.busy() && m.Busy == BusyReject:
 		s.refuse(sender, RefusedBusy, "the session is answering another message", s.retryAfter())
 		return
-	case len(s.queue) >= options.QueueLimit:
+	case len(s.queue) >= live.QueueLimit:
 		s.refuse(sender, RefusedQueueFull, "too many messages wait in this session", s.retryAfter())
 		return
 	case s.system.admission.full():

@@ -30,7 +30,7 @@ func (s *session) run(t *turn) {
 	ctx, cancel := s.turnContext(t)
 	t.cancel = cancel
 	c := &call{system: s.system, self: s.self, turn: t, pipe: t.pipe, request: agent.Request{
-		Model: t.Model, Messages: s.conversation(t, s.system.options.SystemPrompt()), Params: t.Params, Whole: t.Whole,
+		Model: t.Model, Messages: s.conversation(t, s.system.live.Load().SystemPrompt), Params: t.Params, Whole: t.Whole,
 	}}
 	s.system.calls.Add(1)
 	go c.run(ctx)

@@ -41,13 +41,6 @@ type Options struct {
 	Logger *slog.Logger
 	// Observer hears of what metrics count; nil is nobody.
 	Observer Observer
-	// SystemPrompt returns what leads conversations that bring no system
-	// message of their own; nil is nothing.
-	SystemPrompt func() string
-	// BusyPolicy of messages that name none; "" is BusyQueue.
-	BusyPolicy BusyPolicy
-	// QueueLimit is how many turns may wait in a session; 0 is 20.
-	QueueLimit int
 	// MaxRunning is how many turns may run at once; 0 is 10,000.
 	MaxRunning int
 	// MaxWaiting is how many sessions may wait for a place to run; 0 is MaxRunning.
@@ -55,8 +48,6 @@ type Options struct {
 	// MaxLive is how many sessions stay in memory before the least recently
 	// used idle ones are passivated; 0 is 100,000.
 	MaxLive int
-	// TurnTimeout is the deadline of messages that bring none; 0 is none.
-	TurnTimeout time.Duration
 	// IdleTimeout is when an idle session is passivated; 0 is 10 minutes.
 	IdleTimeout time.Duration
 	// CancelTimeout is how long a cancelled agent may take to return before it
@@ -68,6 +59,8 @@ type Options struct {
 	// MaxIdempotent bounds the bytes of finished answers kept for retries; 0 is
 	// 64 MiB.
 	MaxIdempotent int
+	// Live is what may change while the system runs.
+	Live Live
 }
 
 // Observer hears of what happens to turns. Its methods are called by actors and
@@ -88,8 +81,6 @@ func (nobody) Deltas(int)                    {}
 func (nobody) TurnEnded(Fate, time.Duration) {}
 
 func (o *Options) setDefaults() {
-	setDefault(&o.BusyPolicy, BusyQueue)
-	setDefault(&o.QueueLimit, 20)
 	setDefault(&o.MaxRunning, 10_000)
 	setDefault(&o.MaxWaiting, o.MaxRunning)
 	setDefault(&o.MaxLive, 100_000)
@@ -105,9 +96,6 @@ func (o *Options) setDefaults() {
 	}
 	if o.Observer == nil {
 		o.Observer = nobody{}
-	}
-	if o.SystemPrompt == nil {
-		o.SystemPrompt = func() string { return "" }
 	}
 }
 
@@ -127,6 +115,7 @@ type System struct {
 	admission  *admission
 	idempotent *idempotent
 	ledger     ledger
+	live       atomic.Pointer[Live]
 
 	draining atomic.Bool
 	life     context.Context // ends when the last turn must end
@@ -140,6 +129,7 @@ type System struct {
 func NewSystem(o Options) *System {
 	o.setDefaults()
 	s := &System{options: o, admission: newAdmission(o.MaxRunning, o.MaxWaiting), rest: make(chan struct{}, 1)}
+	s.Reload(o.Live)
 	s.life, s.end = context.WithCancel(context.Background())
 	s.idempotent = newIdempotent(o.MaxIdempotent)
 	// protoactor's own notes (dead letters of clients that left late, start and
@@ -351,10 +341,10 @@ func (s *System) ended(log *Log, t *turn) {
 // Drain refuses new messages from now on.
 func (s *System) Drain() { s.draining.Store(true) }
 
-// Shutdown drains, waits for the turns in flight until ctx ends, interrupts
-// those that are left, and stops all actors. It reports how many turns were
-// interrupted. The journal stays open; it belongs to its maker.
-func (s *System) Shutdown(ctx context.Context) (interrupted int64) {
+// Settle drains, waits for the turns in flight until ctx ends, and interrupts
+// those that are left. It reports how many those were. Sessions can still be
+// read and watched afterwards.
+func (s *System) Settle(ctx context.Context) (interrupted int64) {
 	s.Drain()
 	s.wait(ctx)
 	interrupted = s.Counts().InFlight()
@@ -366,6 +356,13 @@ func (s *System) Shutdown(ctx context.Context) (interrupted int64) {
 		s.wait(limit)
 		cancel()
 	}
+	return interrupted
+}
+
+// Shutdown settles within ctx and stops all actors. It reports how many turns
+// were interrupted. The journal stays open; it belongs to its maker.
+func (s *System) Shutdown(ctx context.Context) (interrupted int64) {
+	interrupted = s.Settle(ctx)
 	s.end()
 	s.calls.Wait()
 	for _, pid := range s.registry.live() {
