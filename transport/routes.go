@@ -58,6 +58,7 @@ func (s *Server) routes() []route {
 		{method: "POST", pattern: "/v1/ping", scope: scopeAny, handle: s.ping},
 		{method: "POST", pattern: "/v1/chat/completions", scope: scopeChat, handle: s.chatCompletions},
 		{method: "POST", pattern: "/api/chat", scope: scopeChat, handle: s.apiChat},
+		{method: "POST", pattern: "/api/node-control", handle: s.nodeControl},
 		{method: "POST", pattern: "/webhook", scope: scopeWebhook, handle: s.legacyWebhook},
 		{method: "GET", pattern: "/v1/models", scope: scopeChat, handle: s.listModels},
 		{method: "GET", pattern: "/v1/models/{id:*}", scope: scopeChat, handle: s.getModel},

@@ -123,6 +123,8 @@ type Options struct {
 	// PingInterval, PongTimeout and WebSocketIdle are those of WebSockets; 0 is
 	// 30 s, 60 s and 5 min.
 	PingInterval, PongTimeout, WebSocketIdle time.Duration
+	// Node turns node control on; nil is off.
+	Node *NodeControl
 	// Live is what may change while the server runs.
 	Live Live
 }
@@ -168,6 +170,7 @@ type Server struct {
 	fast     *fasthttp.Server
 	limiter  *Limiter
 	live     atomic.Pointer[access]
+	began    time.Time
 	draining atomic.Bool
 	open     atomic.Int64 // connections
 
@@ -181,7 +184,7 @@ type Server struct {
 // New makes a server. It serves with Serve and must be shut down.
 func New(o Options) *Server {
 	o.setDefaults()
-	s := &Server{options: o, streams: make(map[*lifeline]struct{})}
+	s := &Server{options: o, began: time.Now(), streams: make(map[*lifeline]struct{})}
 	s.limiter = NewLimiter(LimiterOptions{Max: o.Live.RateLimit, Window: o.Live.RateWindow})
 	s.live.Store(newAccess(o.Live, o.Loopback))
 	s.fast = &fasthttp.Server{

@@ -215,7 +215,7 @@ func (a *answer) chatCompletion(started *actors.Started) ([]byte, error) {
 	}
 	set("id", completionID(started), true)
 	set("object", "chat.completion", true)
-	set("created", time.Now().Unix(), false)
+	set("created", time.Now().Unix(), true)
 	set("model", a.end.Model, false)
 	if a.end.Usage != nil {
 		set("usage", a.end.Usage, false)
