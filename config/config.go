@@ -90,8 +90,12 @@ func (g Gateway) Loopback() bool {
 
 // NodeControl is the table [gateway.node_control].
 type NodeControl struct {
-	Enabled        bool // always false: not available in this version
-	AuthToken      Secret
+	Enabled bool
+	// AuthToken is set where Enabled is.
+	AuthToken Secret
+	// NodeID is this gateway's own id; "" means the machine's host name.
+	NodeID string
+	// AllowedNodeIDs are the nodes that may be acted on; none means all.
 	AllowedNodeIDs []string
 }
 

@@ -136,7 +136,7 @@ func TestEveryFaultIsToldWithItsPlace(t *testing.T) {
 		{name: "pongs before pings", file: "[gateway]\nws_ping_interval = \"1m\"\n",
 			want: "FILE:2:20: gateway.ws_pong_timeout: got 1m, want longer than gateway.ws_ping_interval, which is 1m"},
 		{name: "node control", file: "[gateway.node_control]\nenabled = true\n",
-			want: "FILE:2:11: gateway.node_control.enabled: is not available in this version, want false"},
+			want: "FILE:2:11: gateway.node_control.enabled: true needs a token of its own: set gateway.node_control.auth_token, for example to \"env:NODE_TOKEN\""},
 		{name: "a store of a later version", file: "[store]\nkind = \"sqlite\"\n",
 			want: `FILE:2:8: store.kind: "sqlite" is not available in this version, want "memory"`},
 		{name: "the automatic provider", file: "[agent]\nprovider = \"auto\"\n",
@@ -236,7 +236,7 @@ func TestEveryFaultIsToldWithItsPlace(t *testing.T) {
 				"--keep-alive: gateway.keep_alive: got \"0\", want " + wantDuration + "1ms to 1h"},
 		{name: "a variable that names no key hides no other fault",
 			file: "[gateway.node_control]\nenabled = true\n", environ: []string{"AGENTZERO_WHAT__EVER=1"},
-			want: "FILE:2:11: gateway.node_control.enabled: is not available in this version, want false\n" +
+			want: "FILE:2:11: gateway.node_control.enabled: true needs a token of its own: set gateway.node_control.auth_token, for example to \"env:NODE_TOKEN\"\n" +
 				"AGENTZERO_WHAT__EVER: names no key"},
 		{name: "a broken file hides no fault of the environment, and makes none",
 			file: "[\n", environ: []string{"AGENTZERO_GATEWAY__PORT=x", "AGENTZERO_AGENT__PROVIDER=p"},

@@ -98,13 +98,16 @@ func nodeControlKeys() []key {
 	return []key{
 		define("gateway.node_control.enabled", boolean(), false,
 			func(c *Config) *bool { return &c.Gateway.NodeControl.Enabled },
-			"Whether nodes can be listed and drained over HTTP. Not available in this version."),
+			"Whether nodes can be listed and drained by POST /api/node-control. Needs auth_token."),
 		define("gateway.node_control.auth_token", secret(), Secret{},
 			func(c *Config) *Secret { return &c.Gateway.NodeControl.AuthToken },
-			"Token of node control."),
+			"Token of node control; no other token opens it, and it opens nothing else."),
+		define("gateway.node_control.node_id", text("an id, or \"\" for the machine's host name"), "",
+			func(c *Config) *string { return &c.Gateway.NodeControl.NodeID },
+			"Id of this gateway among the nodes; \"\" means the machine's host name."),
 		define("gateway.node_control.allowed_node_ids", listOf(nonEmpty("a node's id")), []string{},
 			func(c *Config) *[]string { return &c.Gateway.NodeControl.AllowedNodeIDs },
-			"Nodes that node control may act on."),
+			"Nodes that node control may act on; an empty list means all."),
 	}
 }
 

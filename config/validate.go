@@ -31,8 +31,8 @@ func validate(c *Config) []fault {
 			formatDuration(g.WSPongTimeout), formatDuration(g.WSPingInterval))
 		faults[len(faults)-1].other = "gateway.ws_ping_interval"
 	}
-	if g.NodeControl.Enabled {
-		add("gateway.node_control.enabled", "is not available in this version, want false")
+	if g.NodeControl.Enabled && !g.NodeControl.AuthToken.IsSet() {
+		add("gateway.node_control.enabled", "true needs a token of its own: set gateway.node_control.auth_token, for example to \"env:NODE_TOKEN\"")
 	}
 	for _, name := range c.providerNames() {
 		if c.Providers[name].Kind == "" {
