@@ -1,0 +1,107 @@
+package main
+
+import (
+	"context"
+	"sync/atomic"
+
+	"agentzero/agent"
+	"agentzero/config"
+	"agentzero/transport"
+)
+
+// demoName is the name under which the built-in agent is chosen and counted.
+const demoName = "demo"
+
+// liveAgent is the agent of a gateway whose providers a reload can exchange.
+// Calls in flight end with the providers they began with.
+type liveAgent struct {
+	metrics *transport.Metrics
+	current atomic.Pointer[providers]
+}
+
+// providers are those of one configuration.
+type providers struct {
+	router  *agent.Router
+	catalog *agent.Catalog
+	closers []interface{ Close() }
+}
+
+func newLiveAgent(c *config.Config, m *transport.Metrics) *liveAgent {
+	a := &liveAgent{metrics: m}
+	a.current.Store(newProviders(c, m))
+	return a
+}
+
+// Run implements agent.Agent.
+func (a *liveAgent) Run(ctx context.Context, req *agent.Request, emit func([]agent.Delta)) (agent.Result, error) {
+	return a.current.Load().router.Run(ctx, req, emit)
+}
+
+// Models implements transport.Models.
+func (a *liveAgent) Models(ctx context.Context) ([]agent.Model, error) {
+	return a.current.Load().catalog.Models(ctx)
+}
+
+// replace takes the providers of another configuration.
+func (a *liveAgent) replace(c *config.Config) {
+	a.current.Swap(newProviders(c, a.metrics)).close()
+}
+
+func (a *liveAgent) close() { a.current.Load().close() }
+
+func (p *providers) close() {
+	for _, c := range p.closers {
+		c.Close()
+	}
+}
+
+func newProviders(c *config.Config, m *transport.Metrics) *providers {
+	p := &providers{}
+	agents := make(map[string]agent.Agent, len(c.Providers)+1)
+	for name, settings := range c.Providers {
+		provider := newProvider(name, settings, m)
+		p.closers = append(p.closers, provider)
+		agents[name] = agent.Observe(name, provider, m)
+	}
+	if c.Agent.Provider == demoName {
+		agents[demoName] = agent.Observe(demoName, agent.NewDemo(agent.DemoOptions{Delay: c.Agent.DemoDelay}), m)
+	}
+	p.router = agent.NewRouter(agent.RouterOptions{Agents: agents, Default: c.Agent.Provider, DefaultModel: c.Agent.Model})
+	p.catalog = agent.NewCatalog(p.router, agent.CatalogOptions{})
+	return p
+}
+
+// provider is a model server as the configuration names it.
+type provider interface {
+	agent.Provider
+	Close()
+}
+
+func newProvider(name string, p config.Provider, m *transport.Metrics) provider {
+	headers := make(map[string]string, len(p.Headers))
+	for header, value := range p.Headers {
+		headers[header] = value.Reveal()
+	}
+	timeouts := agent.Timeouts{Connect: p.ConnectTimeout, FirstByte: p.FirstByteTimeout, Idle: p.IdleTimeout}
+	retry := agent.Retry{Max: p.MaxRetries}
+	if p.MaxRetries == 0 {
+		retry.Max = -1 // 0 means the default there
+	}
+	switch p.Kind {
+	case "anthropic":
+		return agent.NewAnthropic(agent.AnthropicOptions{
+			Name: name, BaseURL: p.BaseURL, APIKey: p.APIKey.Reveal(), DefaultModel: p.DefaultModel,
+			Headers: headers, Timeouts: timeouts, Retry: retry, Observer: m,
+		})
+	case "ollama":
+		return agent.NewOllama(agent.OllamaOptions{
+			Name: name, BaseURL: p.BaseURL, APIKey: p.APIKey.Reveal(), DefaultModel: p.DefaultModel,
+			Headers: headers, Timeouts: timeouts, Retry: retry, Observer: m,
+		})
+	default: // the configuration knows no fourth kind
+		return agent.NewOpenAI(agent.OpenAIOptions{
+			Name: name, BaseURL: p.BaseURL, APIKey: p.APIKey.Reveal(), DefaultModel: p.DefaultModel,
+			NoStreamUsage: !p.IncludeUsage, Headers: headers, Timeouts: timeouts, Retry: retry, Observer: m,
+		})
+	}
+}

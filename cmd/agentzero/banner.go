@@ -1,0 +1,96 @@
+package main
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"strings"
+	"time"
+
+	"agentzero/config"
+)
+
+// banner is what a person who has started the gateway wants to know: where it
+// is, who answers, and how to get in. It is the only place where a pairing code
+// is printed, and goes to standard output, not to the log.
+func (g *gateway) banner() string {
+	url := baseURL(g.listener.Addr())
+	var b strings.Builder
+	fmt.Fprintf(&b, "agentzero %s\n", readVersion().Version)
+	line := func(name, text string) { fmt.Fprintf(&b, "  %-10s %s\n", name, text) }
+	line("address", url)
+	line("dashboard", url+"/")
+	line("agent", describeAgent(g.config))
+	for i, text := range g.describePairing(url) {
+		name := "pairing"
+		if i > 0 {
+			name = ""
+		}
+		line(name, text)
+	}
+	return b.String()
+}
+
+// baseURL is where a client on this machine finds the gateway.
+func baseURL(addr net.Addr) string {
+	at, err := netip.ParseAddrPort(addr.String())
+	if err != nil {
+		return "http://" + addr.String()
+	}
+	host := at.Addr().Unmap()
+	if host.IsUnspecified() {
+		host = netip.MustParseAddr("127.0.0.1")
+	}
+	return "http://" + netip.AddrPortFrom(host, at.Port()).String()
+}
+
+func describeAgent(c *config.Config) string {
+	name := c.Agent.Provider
+	var text string
+	switch {
+	case name == "" && len(c.Providers) == 0:
+		return "none: requests are answered 503 until agent.provider is set; --demo starts the built-in one"
+	case name == "":
+		return "none by default: a request names its provider with the model, as provider/model"
+	case name == demoName:
+		return "demo, built in (no model behind it; set agent.provider to use one)"
+	default:
+		p := c.Providers[name]
+		text = fmt.Sprintf("%s (%s at %s)", name, p.Kind, p.BaseURL)
+		if model := firstOf(c.Agent.Model, p.DefaultModel); model != "" {
+			text += ", model " + model
+		}
+	}
+	return text
+}
+
+func firstOf(values ...string) string {
+	for _, v := range values {
+		if v != "" {
+			return v
+		}
+	}
+	return ""
+}
+
+// describePairing tells how to get a token, in one line or several.
+func (g *gateway) describePairing(url string) []string {
+	if !g.config.Gateway.RequirePairing {
+		return []string{"off: everybody on this machine may use the gateway"}
+	}
+	if code, expires, ok := g.keyring.PairingCode(); ok {
+		return []string{
+			fmt.Sprintf("one-time code %s, good for %.0f minutes:", code, time.Until(expires).Minutes()),
+			fmt.Sprintf("curl -X POST -H 'X-Pairing-Code: %s' %s/pair", code, url),
+		}
+	}
+	const another = "to add one: agentzero token create --name NAME; --new-pairing revokes all and starts over"
+	switch n := len(g.keyring.Tokens()); n {
+	case 0:
+		return []string{"no client, only the fixed token of the environment; " + another}
+	case 1:
+		return []string{"1 client is paired; " + another}
+	default:
+		return []string{fmt.Sprintf("%d clients are paired; %s", n, another)}
+	}
+}

@@ -1,0 +1,88 @@
+package main
+
+import (
+	"net/netip"
+	"os"
+	"slices"
+
+	"agentzero/actors"
+	"agentzero/config"
+	"agentzero/transport"
+)
+
+// The parts take plain options; here the configuration is put into them.
+
+func systemOptions(c *config.Config, g *gateway) actors.Options {
+	return actors.Options{
+		Agent:       g.agent,
+		Journal:     g.journal,
+		Logger:      g.log,
+		Observer:    g.metrics,
+		MaxRunning:  c.Sessions.MaxRunningTurns,
+		MaxLive:     c.Sessions.MaxLive,
+		IdleTimeout: c.Sessions.IdleTimeout,
+		LogWindow:   int(c.Sessions.LogWindowBytes),
+		Live:        systemLive(c),
+	}
+}
+
+func systemLive(c *config.Config) actors.Live {
+	return actors.Live{
+		SystemPrompt: c.Agent.SystemPrompt,
+		BusyPolicy:   actors.BusyPolicy(c.Sessions.BusyPolicy),
+		QueueLimit:   c.Sessions.QueueLimit,
+		TurnTimeout:  c.Sessions.TurnTimeout,
+	}
+}
+
+func serverOptions(c *config.Config, g *gateway) transport.Options {
+	h := c.Gateway
+	return transport.Options{
+		Sessions:          g.system,
+		Models:            g.agent,
+		Auth:              keyringAuth{g.keyring},
+		Metrics:           g.metrics,
+		Logger:            g.log,
+		Version:           readVersion().Version,
+		RequirePairing:    h.RequirePairing,
+		Loopback:          h.Loopback(),
+		TrustedProxies:    h.TrustedProxies,
+		ReadyChecksModels: c.Agent.Provider != "",
+		MaxBodyBytes:      int(h.MaxBodyBytes),
+		MaxConnections:    h.MaxConnections,
+		ReadTimeout:       h.ReadTimeout,
+		WriteTimeout:      h.WriteTimeout,
+		StatusWait:        h.StatusWait,
+		KeepAlive:         h.KeepAlive,
+		DisconnectGrace:   c.Sessions.DisconnectGrace,
+		PingInterval:      h.WSPingInterval,
+		PongTimeout:       h.WSPongTimeout,
+		WebSocketIdle:     h.WSIdleTimeout,
+		Node:              nodeControl(c.Gateway.NodeControl),
+		Live:              serverLive(c),
+	}
+}
+
+func nodeControl(n config.NodeControl) *transport.NodeControl {
+	if !n.Enabled {
+		return nil
+	}
+	id := n.NodeID
+	if id == "" {
+		id, _ = os.Hostname() // a machine without a name has a node without one
+	}
+	return &transport.NodeControl{Token: n.AuthToken.Reveal(), ID: id, Allowed: n.AllowedNodeIDs}
+}
+
+func serverLive(c *config.Config) transport.Live {
+	hosts := slices.Clone(c.Gateway.AllowedHosts)
+	if _, err := netip.ParseAddr(c.Gateway.Host); err != nil && !c.Gateway.Loopback() {
+		hosts = append(hosts, c.Gateway.Host) // it is bound by its name
+	}
+	return transport.Live{
+		CORSOrigins:  c.Gateway.CORSAllowedOrigins,
+		AllowedHosts: hosts,
+		RateLimit:    c.Gateway.RateLimitMax,
+		RateWindow:   c.Gateway.RateLimitWindow,
+	}
+}
