@@ -16,16 +16,19 @@ func (s *Server) apiChat(ctx *fasthttp.RequestCtx, r *request) error {
 	if err != nil {
 		return err
 	}
-	var message, session, model, busy string
+	var message, session, model string
 	for _, err := range []error{
 		b.takeText("message", &message),
 		b.take("session_id", &session, "a string"),
 		b.take("model", &model, "a string"),
-		b.take("on_busy", &busy, "a string"),
 	} {
 		if err != nil {
 			return err
 		}
+	}
+	busy, err := b.takeBusy()
+	if err != nil {
+		return err
 	}
 	before, err := b.takeContext()
 	if err != nil {
@@ -51,12 +54,13 @@ func (s *Server) legacyWebhook(ctx *fasthttp.RequestCtx, r *request) error {
 
 // simpleChat is a message with what may come beside it.
 type simpleChat struct {
-	message, session, model, busy string
-	context                       []agent.Message
+	message, session, model string
+	busy                    actors.BusyPolicy
+	context                 []agent.Message
 }
 
 func (s *Server) simpleChat(ctx *fasthttp.RequestCtx, r *request, c simpleChat) error {
-	t, err := s.newTurnRequest(ctx, r, c.session, c.busy)
+	t, err := s.newTurnRequest(ctx, r, r.identity.Owner, c.session, c.busy)
 	if err != nil {
 		return err
 	}
@@ -140,7 +144,12 @@ func writeJSON(ctx *fasthttp.RequestCtx, v any) error {
 	if err != nil {
 		return err
 	}
-	ctx.SetContentType("application/json")
-	ctx.SetBody(data)
+	setJSON(ctx, data)
 	return nil
+}
+
+// setJSON makes data the response, a line of its own on a terminal.
+func setJSON(ctx *fasthttp.RequestCtx, data []byte) {
+	ctx.SetContentType("application/json")
+	ctx.Response.SetBodyRaw(append(data, '\n'))
 }

@@ -41,11 +41,10 @@ func (s *Server) parseChat(ctx *fasthttp.RequestCtx, r *request) (*chatRequest, 
 		return nil, err
 	}
 	var (
-		messages      []agent.Message
-		model         string
-		stream        bool
-		session, busy string
-		options       struct {
+		messages       []agent.Message
+		model, session string
+		stream         bool
+		options        struct {
 			IncludeUsage bool `json:"include_usage"`
 		}
 	)
@@ -55,16 +54,19 @@ func (s *Server) parseChat(ctx *fasthttp.RequestCtx, r *request) (*chatRequest, 
 		b.take("stream", &stream, "true or false"),
 		b.take("stream_options", &options, "an object"),
 		b.take("session_id", &session, "a string"),
-		b.take("on_busy", &busy, "a string"),
 	} {
 		if err != nil {
 			return nil, err
 		}
 	}
+	busy, err := b.takeBusy()
+	if err != nil {
+		return nil, err
+	}
 	if len(messages) == 0 {
 		return nil, badRequest("messages", "messages must be a list of at least one message")
 	}
-	t, err := s.newTurnRequest(ctx, r, session, busy)
+	t, err := s.newTurnRequest(ctx, r, r.identity.Owner, session, busy)
 	if err != nil {
 		return nil, err
 	}
@@ -120,8 +122,7 @@ func (w *wait) completion() error {
 	if err != nil {
 		return err
 	}
-	w.ctx.SetContentType("application/json")
-	w.ctx.SetBody(data)
+	setJSON(w.ctx, data)
 	return nil
 }
 

@@ -129,7 +129,6 @@ func (e *Error) appendJSON(dst []byte) []byte {
 func (e *Error) write(ctx *fasthttp.RequestCtx) {
 	h := &ctx.Response.Header
 	ctx.SetStatusCode(e.status())
-	h.SetContentType("application/json")
 	if e.Code == CodeAuthRequired {
 		h.Set("WWW-Authenticate", `Bearer realm="agentzero"`)
 	}
@@ -140,7 +139,7 @@ func (e *Error) write(ctx *fasthttp.RequestCtx) {
 	if retry > 0 {
 		h.Set("Retry-After", strconv.Itoa(int(math.Ceil(retry.Seconds()))))
 	}
-	ctx.Response.SetBodyRaw(e.appendJSON(nil))
+	setJSON(ctx, e.appendJSON(nil))
 }
 
 // errorOf puts any error in the wire's terms.

@@ -1,8 +1,8 @@
 package transport
 
 import (
+	"regexp"
 	"strconv"
-	"strings"
 
 	"github.com/valyala/fasthttp"
 
@@ -67,14 +67,14 @@ func resumePoint(ctx *fasthttp.RequestCtx) (at actors.Subscribe, eventSource boo
 	return at, eventSource, err
 }
 
+// positionForm is the id of an event, or its number alone. 19 digits always fit.
+var positionForm = regexp.MustCompile(`^(?:([0-9a-z]+)-)?([0-9]{1,19})$`)
+
 func parsePosition(value string) (actors.Subscribe, error) {
-	epoch, digits, ok := strings.Cut(value, "-")
-	if !ok {
-		epoch, digits = "", value
-	}
-	seq, err := strconv.ParseUint(digits, 10, 64)
-	if err != nil {
+	parts := positionForm.FindStringSubmatch(value)
+	if parts == nil {
 		return actors.Subscribe{}, badRequest("after", "a position is <epoch>-<number>, as the id of an event, or a number")
 	}
-	return actors.Subscribe{Epoch: epoch, After: seq}, nil
+	seq, err := strconv.ParseUint(parts[2], 10, 64)
+	return actors.Subscribe{Epoch: parts[1], After: seq}, err
 }

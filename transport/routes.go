@@ -42,6 +42,12 @@ type route struct {
 	unlimited, quiet bool
 }
 
+// hasHead reports whether the route answers HEAD too: every GET but those that
+// take the connection over.
+func (rt *route) hasHead() bool {
+	return rt.method == "GET" && rt.pattern != "/ws/chat" && !strings.HasSuffix(rt.pattern, "/events")
+}
+
 // unmatched stands for requests that no route takes.
 var unmatched = &route{pattern: "unmatched"}
 
@@ -84,24 +90,21 @@ func (s *Server) newRouter() fasthttp.RequestHandler {
 	r.HandleOPTIONS = true
 	for _, rt := range s.routes() {
 		r.Handle(rt.method, rt.pattern, s.serve(&rt))
-		if rt.method == "GET" {
-			head := rt
-			head.method = "HEAD"
-			if rt.pattern != "/ws/chat" && !strings.HasSuffix(rt.pattern, "/events") {
-				r.Handle("HEAD", rt.pattern, s.serve(&head))
-			}
+		if rt.hasHead() {
+			r.Handle("HEAD", rt.pattern, s.serve(&rt))
 		}
 	}
 	notFound, notAllowed, options := *unmatched, *unmatched, *unmatched
 	notFound.handle = func(*fasthttp.RequestCtx, *request) error {
 		return fail(CodeNotFound, "there is nothing at this path; /openapi.json lists what there is")
 	}
-	notAllowed.handle = func(ctx *fasthttp.RequestCtx, r *request) error {
-		ctx.Response.Header.Set("Allow", s.methodsOf(r.path))
-		return fail(CodeMethodNotAllowed, "this path takes "+s.methodsOf(r.path))
+	notAllowed.handle = func(ctx *fasthttp.RequestCtx, _ *request) error {
+		methods := s.methodsOf(ctx)
+		ctx.Response.Header.Set("Allow", methods)
+		return fail(CodeMethodNotAllowed, "this path takes "+methods)
 	}
-	options.handle = func(ctx *fasthttp.RequestCtx, r *request) error {
-		ctx.Response.Header.Set("Allow", s.methodsOf(r.path))
+	options.handle = func(ctx *fasthttp.RequestCtx, _ *request) error {
+		ctx.Response.Header.Set("Allow", s.methodsOf(ctx))
 		ctx.SetStatusCode(fasthttp.StatusNoContent)
 		return nil
 	}
@@ -111,13 +114,15 @@ func (s *Server) newRouter() fasthttp.RequestHandler {
 	return r.Handler
 }
 
-// methodsOf lists the methods of a path, for Allow.
-func (s *Server) methodsOf(path string) string {
+// methodsOf lists the methods of the request's path, for Allow. The path is as
+// it was sent, which is what the router looks at.
+func (s *Server) methodsOf(ctx *fasthttp.RequestCtx) string {
+	path := string(ctx.URI().PathOriginal())
 	var methods []string
 	for _, rt := range s.routes() {
 		if matches(rt.pattern, path) {
 			methods = append(methods, rt.method)
-			if rt.method == "GET" {
+			if rt.hasHead() {
 				methods = append(methods, "HEAD")
 			}
 		}

@@ -75,7 +75,7 @@ func (s *Server) pass(ctx *fasthttp.RequestCtx, r *request) (err error) {
 		return err
 	}
 	if isPreflight(ctx) {
-		access.preflight(ctx, s.methodsOf(r.path))
+		access.preflight(ctx, s.methodsOf(ctx))
 		return nil
 	}
 	authErr := s.authenticate(ctx, r)

@@ -173,6 +173,7 @@ type Server struct {
 	began    time.Time
 	draining atomic.Bool
 	open     atomic.Int64 // connections
+	document []byte       // of /openapi.json
 
 	mu      sync.Mutex
 	streams map[*lifeline]struct{}
@@ -185,6 +186,7 @@ type Server struct {
 func New(o Options) *Server {
 	o.setDefaults()
 	s := &Server{options: o, began: time.Now(), streams: make(map[*lifeline]struct{})}
+	s.document = openAPIOf(o.Version)
 	s.limiter = NewLimiter(LimiterOptions{Max: o.Live.RateLimit, Window: o.Live.RateWindow})
 	s.live.Store(newAccess(o.Live, o.Loopback))
 	s.fast = &fasthttp.Server{

@@ -6,7 +6,6 @@ import (
 	_ "embed"
 	"encoding/base64"
 	"errors"
-	"net/url"
 	"strings"
 	"time"
 
@@ -146,10 +145,7 @@ func (s *Server) listModels(ctx *fasthttp.RequestCtx, _ *request) error {
 
 // getModel answers GET /v1/models/:id. The id may hold slashes.
 func (s *Server) getModel(ctx *fasthttp.RequestCtx, _ *request) error {
-	id, _ := ctx.UserValue("id").(string)
-	if plain, err := url.PathUnescape(id); err == nil {
-		id = plain
-	}
+	id := pathID(ctx)
 	models, err := s.models(ctx)
 	if err != nil {
 		return err
@@ -165,10 +161,15 @@ func (s *Server) getModel(ctx *fasthttp.RequestCtx, _ *request) error {
 //go:embed openapi.json
 var openAPIDocument []byte
 
+// openAPIOf is the document with the version of the gateway that serves it.
+func openAPIOf(version string) []byte {
+	return bytes.Replace(openAPIDocument, []byte(`"version": "0.0.0"`), appendJSONString([]byte(`"version": `), version), 1)
+}
+
 // openAPI answers GET /openapi.json.
 func (s *Server) openAPI(ctx *fasthttp.RequestCtx, _ *request) error {
 	ctx.SetContentType("application/json")
-	ctx.Response.SetBodyRaw(openAPIDocument)
+	ctx.Response.SetBodyRaw(s.document)
 	return nil
 }
 

@@ -2,7 +2,9 @@ package transport
 
 import (
 	"encoding/json"
+	"net/url"
 	"strconv"
+	"strings"
 
 	"github.com/valyala/fasthttp"
 
@@ -17,12 +19,22 @@ func sessionKey(ctx *fasthttp.RequestCtx, r *request) (actors.Key, error) {
 	if err != nil {
 		return actors.Key{}, err
 	}
-	id, _ := ctx.UserValue("id").(string)
-	name, err := actors.ParseName(id)
+	name, err := actors.ParseName(pathID(ctx))
 	if err != nil {
 		return actors.Key{}, fail(CodeNotFound, "there is no such session: "+err.Error())
 	}
 	return actors.Key{Owner: owner, Name: name}, nil
+}
+
+// pathID is the path's {id} as the client meant it. The router matches the path
+// as it was sent, and its parts lie in a buffer that is used again.
+func pathID(ctx *fasthttp.RequestCtx) string {
+	id, _ := ctx.UserValue("id").(string)
+	plain, err := url.PathUnescape(id)
+	if err != nil {
+		plain = id
+	}
+	return strings.Clone(plain)
 }
 
 func ownerOf(ctx *fasthttp.RequestCtx, r *request) (string, error) {
@@ -124,7 +136,8 @@ func (s *Server) listSessions(ctx *fasthttp.RequestCtx, r *request) error {
 		return err
 	}
 	limit := defaultPage
-	if value := string(ctx.QueryArgs().Peek("limit")); value != "" {
+	if args := ctx.QueryArgs(); args.Has("limit") {
+		value := string(args.Peek("limit"))
 		if limit, err = strconv.Atoi(value); err != nil || limit < 1 || limit > maxPage {
 			return badRequest("limit", "limit is a number from 1 to "+strconv.Itoa(maxPage))
 		}
@@ -227,24 +240,26 @@ func (s *Server) postMessage(ctx *fasthttp.RequestCtx, r *request) error {
 		return err
 	}
 	var (
-		content, model, busy string
-		stream               bool
+		content, model string
+		stream         bool
 	)
 	for _, err := range []error{
 		b.takeText("content", &content),
 		b.take("model", &model, "a string"),
-		b.take("on_busy", &busy, "a string"),
 		b.take("stream", &stream, "true or false"),
 	} {
 		if err != nil {
 			return err
 		}
 	}
-	t, err := s.newTurnRequest(ctx, r, key.Name, busy)
+	busy, err := b.takeBusy()
 	if err != nil {
 		return err
 	}
-	t.key = key
+	t, err := s.newTurnRequest(ctx, r, key.Owner, key.Name, busy)
+	if err != nil {
+		return err
+	}
 	t.turn.Input = []agent.Message{textMessage(content)}
 	t.turn.Model = model
 	t.turn.Watch = stream

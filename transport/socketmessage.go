@@ -11,10 +11,11 @@ import (
 
 // socketMessage is what a client says in a text frame.
 type socketMessage struct {
-	cancel               bool
-	turn                 string // of a cancel
-	content, model, busy string
-	key                  string
+	cancel         bool
+	turn           string // of a cancel
+	content, model string
+	busy           actors.BusyPolicy
+	key            string
 }
 
 // parseSocketMessage reads a text frame: a JSON object that is a message or a
@@ -52,14 +53,14 @@ func parseSocketMessage(data []byte) (*socketMessage, error) {
 	for _, err := range []error{
 		err,
 		b.take("model", &m.model, "a string"),
-		b.take("on_busy", &m.busy, "a string"),
 		b.take("idempotency_key", &m.key, "a string"),
 	} {
 		if err != nil {
 			return nil, err
 		}
 	}
-	return m, nil
+	m.busy, err = b.takeBusy()
+	return m, err
 }
 
 // take does what a client's frame asks. The answer comes as events.
@@ -81,15 +82,13 @@ func (w *socket) take(data []byte) error {
 		return interrupted(actors.ReasonShutdown)
 	}
 	t := turnRequest{key: w.key}
-	if t.turn.Busy, err = busyPolicy(m.busy); err != nil {
-		return err
-	}
+	t.turn.Busy = m.busy
 	t.turn.Input = []agent.Message{textMessage(m.content)}
 	t.turn.Model = m.model
 	t.turn.Disconnect = actors.Disconnect{Grace: s.options.DisconnectGrace}
 	if m.key != "" {
 		t.turn.Watch = true // should it be a retry, the answer is told from its beginning
-		if t.idem, err = idempotency(w.request, m.key, w.key.Name, data); err != nil {
+		if t.idem, err = idempotency(w.request, m.key, w.key, data); err != nil {
 			return err
 		}
 	}

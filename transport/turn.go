@@ -5,6 +5,8 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -23,109 +25,154 @@ type turnRequest struct {
 	idem *actors.Idempotency
 }
 
-// newTurnRequest reads what all doors have in common from the headers. session
-// and busy are those of the body, or "", where a door has them.
-func (s *Server) newTurnRequest(ctx *fasthttp.RequestCtx, r *request, session, busy string) (*turnRequest, error) {
+// newTurnRequest reads what all doors have in common from the headers. owner is
+// whose session it is; session and busy are those of the body, or "", where a
+// door has them.
+func (s *Server) newTurnRequest(ctx *fasthttp.RequestCtx, r *request, owner, session string, busy actors.BusyPolicy) (*turnRequest, error) {
 	if s.draining.Load() {
 		return nil, interrupted(actors.ReasonShutdown)
 	}
-	t := &turnRequest{key: actors.Key{Owner: r.identity.Owner}}
-	if header := string(ctx.Request.Header.Peek("X-Session-Id")); header != "" {
-		if session != "" && session != header {
-			return nil, badRequest("session_id", "session_id and the X-Session-Id header name different sessions")
-		}
-		session = header
-	}
-	if session != "" {
-		name, err := actors.ParseName(session)
+	var named, policy, onDisconnect, timeout, key string
+	for _, err := range []error{
+		readHeader(ctx, "X-Session-Id", &named),
+		readHeader(ctx, "X-Busy-Policy", &policy),
+		readHeader(ctx, "X-On-Disconnect", &onDisconnect),
+		readHeader(ctx, "X-Request-Timeout", &timeout),
+		readHeader(ctx, "Idempotency-Key", &key),
+	} {
 		if err != nil {
-			return nil, badRequest("session_id", err.Error())
+			return nil, err
 		}
-		t.key.Name = name
 	}
-	if busy == "" {
-		busy = string(ctx.Request.Header.Peek("X-Busy-Policy"))
-	}
+	t := &turnRequest{key: actors.Key{Owner: owner}}
 	var err error
-	if t.turn.Busy, err = busyPolicy(busy); err != nil {
+	if t.key.Name, err = oneSession(session, named); err != nil {
 		return nil, err
 	}
-	if t.turn.Deadline, err = deadline(ctx); err != nil {
+	if t.turn.Busy, err = busyPolicy("X-Busy-Policy", policy); err != nil {
 		return nil, err
 	}
-	key := ctx.Request.Header.Peek("Idempotency-Key")
-	if t.turn.Disconnect, err = s.onDisconnect(ctx, t.key.Name != "" || len(key) > 0); err != nil {
+	if busy != "" {
+		t.turn.Busy = busy
+	}
+	if t.turn.Deadline, err = deadline(timeout); err != nil {
 		return nil, err
 	}
-	if len(key) > 0 {
-		if t.idem, err = idempotency(r, string(key), t.key.Name, ctx.PostBody()); err != nil {
+	if t.turn.Disconnect, err = s.onDisconnect(onDisconnect, t.key.Name != "" || key != ""); err != nil {
+		return nil, err
+	}
+	if key != "" {
+		if t.idem, err = idempotency(r, key, t.key, ctx.PostBody()); err != nil {
 			return nil, err
 		}
 	}
 	return t, nil
 }
 
-func busyPolicy(name string) (actors.BusyPolicy, error) {
-	if name == "" {
-		return "", nil
+// readHeader reads a header that, if it is sent, must say something: an empty
+// one is a client's variable that was never set, and to go on as if it were
+// absent would hide that.
+func readHeader(ctx *fasthttp.RequestCtx, name string, value *string) error {
+	switch all := ctx.Request.Header.PeekAll(name); {
+	case len(all) == 0:
+		return nil
+	case len(all[0]) == 0:
+		return badRequest(name, name+" is empty")
+	default:
+		*value = string(all[0])
+		return nil
 	}
-	for _, p := range actors.BusyPolicies() {
-		if string(p) == name {
-			return p, nil
-		}
-	}
-	return "", badRequest("on_busy", fmt.Sprintf("the busy policy is one of %v", actors.BusyPolicies()))
 }
 
-// deadline reads X-Request-Timeout: seconds, or a duration such as 1m30s.
-func deadline(ctx *fasthttp.RequestCtx) (time.Time, error) {
-	value := string(ctx.Request.Header.Peek("X-Request-Timeout"))
+// oneSession is the session that the body or the X-Session-Id header names, or "".
+func oneSession(body, header string) (string, error) {
+	param, session := "session_id", body
+	if body == "" {
+		param, session = "X-Session-Id", header
+	}
+	if session == "" {
+		return "", nil
+	}
+	if header != "" && session != header {
+		return "", badRequest("session_id", "session_id and the X-Session-Id header name different sessions")
+	}
+	name, err := actors.ParseName(session)
+	if err != nil {
+		return "", badRequest(param, err.Error())
+	}
+	return name, nil
+}
+
+// busyPolicy reads a policy's name; "" is none.
+func busyPolicy(param, name string) (actors.BusyPolicy, error) {
+	policy := actors.BusyPolicy(name)
+	if name == "" || slices.Contains(actors.BusyPolicies(), policy) {
+		return policy, nil
+	}
+	return "", badRequest(param, fmt.Sprintf("the busy policy is one of %v", actors.BusyPolicies()))
+}
+
+// timeoutForm is what X-Request-Timeout may be: seconds, or a time such as 1m30s.
+var timeoutForm = regexp.MustCompile(`^([0-9]+(\.[0-9]+)?|([0-9]+(\.[0-9]+)?(ms|s|m|h))+)$`)
+
+const (
+	maxTimeoutLength = 20
+	maxTimeout       = 24 * time.Hour // more is as much
+)
+
+// deadline reads X-Request-Timeout; zero is none.
+func deadline(value string) (time.Time, error) {
 	if value == "" {
 		return time.Time{}, nil
 	}
+	if len(value) > maxTimeoutLength || !timeoutForm.MatchString(value) {
+		return time.Time{}, badRequest("X-Request-Timeout", "X-Request-Timeout is a time in seconds, or such as 1m30s or 500ms")
+	}
+	if last := value[len(value)-1]; '0' <= last && last <= '9' {
+		value += "s"
+	}
 	timeout, err := time.ParseDuration(value)
-	if seconds, ferr := strconv.ParseFloat(value, 64); ferr == nil {
-		timeout, err = time.Duration(seconds*float64(time.Second)), nil
+	if err != nil { // the form is right, so it is too long for a Duration
+		timeout = maxTimeout
 	}
-	if err != nil || timeout <= 0 || timeout > 24*time.Hour {
-		return time.Time{}, badRequest("X-Request-Timeout", "X-Request-Timeout is a time of up to 24h, in seconds or such as 1m30s")
-	}
-	return time.Now().Add(timeout), nil
+	return time.Now().Add(min(timeout, maxTimeout)), nil
 }
 
-// maxGrace is the longest grace a client may ask for.
-const maxGrace = time.Hour
+// disconnectForm is what X-On-Disconnect may be. A grace is an hour at most.
+var disconnectForm = regexp.MustCompile(`^(cancel|continue|grace=(([0-9]{1,3}|[12][0-9]{3}|3[0-5][0-9]{2})(\.[0-9]{1,3})?|3600))$`)
 
 // onDisconnect reads X-On-Disconnect. Without it a stateless request is
 // cancelled at once and what can be found again is kept for a while.
-func (s *Server) onDisconnect(ctx *fasthttp.RequestCtx, durable bool) (actors.Disconnect, error) {
-	value := string(ctx.Request.Header.Peek("X-On-Disconnect"))
-	grace, hasGrace := strings.CutPrefix(value, "grace=")
+func (s *Server) onDisconnect(value string, durable bool) (actors.Disconnect, error) {
 	switch {
 	case value == "" && durable:
 		return actors.Disconnect{Grace: s.options.DisconnectGrace}, nil
-	case value == "", value == "cancel":
+	case value == "":
 		return actors.Disconnect{}, nil
+	case !disconnectForm.MatchString(value):
+		return actors.Disconnect{}, badRequest("X-On-Disconnect", "X-On-Disconnect is cancel, continue, or grace=SECONDS (up to 3600)")
 	case value == "continue":
 		return actors.Disconnect{Continue: true}, nil
-	case hasGrace:
-		if seconds, err := strconv.ParseFloat(grace, 64); err == nil && seconds >= 0 && seconds <= maxGrace.Seconds() {
-			return actors.Disconnect{Grace: time.Duration(seconds * float64(time.Second))}, nil
-		}
 	}
-	return actors.Disconnect{}, badRequest("X-On-Disconnect", "X-On-Disconnect is cancel, continue, or grace=SECONDS (up to 3600)")
+	grace, ok := strings.CutPrefix(value, "grace=")
+	if !ok {
+		return actors.Disconnect{}, nil
+	}
+	seconds, err := strconv.ParseFloat(grace, 64)
+	return actors.Disconnect{Grace: time.Duration(seconds * float64(time.Second))}, err
 }
 
 const maxIdempotencyKey = 255
 
-// idempotency scopes a client's key by owner and route; the session named is
+// idempotency scopes a client's key by who asks and by route; the session is
 // part of what the key must be repeated with.
-func idempotency(r *request, key, session string, body []byte) (*actors.Idempotency, error) {
-	if len(key) > maxIdempotencyKey || !utf8.ValidString(key) {
-		return nil, badRequest("Idempotency-Key", "an idempotency key is text of at most 255 bytes")
+func idempotency(r *request, key string, session actors.Key, body []byte) (*actors.Idempotency, error) {
+	unprintable := func(c rune) bool { return c < ' ' || c > '~' }
+	if len(key) > maxIdempotencyKey || strings.ContainsFunc(key, unprintable) {
+		return nil, badRequest("Idempotency-Key", "an idempotency key is 1 to 255 printable characters of ASCII")
 	}
 	digest := sha256.New()
-	fmt.Fprintf(digest, "%q\n", session)
+	fmt.Fprintf(digest, "%q %q\n", session.Owner, session.Name)
 	digest.Write(body)
 	idem := &actors.Idempotency{Key: r.identity.Owner + "\x00" + r.method + " " + r.route.pattern + "\x00" + key}
 	digest.Sum(idem.Fingerprint[:0])
@@ -213,6 +260,18 @@ func (b body) take(name string, v any, what string) error {
 		return badRequest(name, name+" must be "+what)
 	}
 	return nil
+}
+
+// takeBusy removes on_busy; null and absent are "".
+func (b body) takeBusy() (actors.BusyPolicy, error) {
+	var name *string
+	if err := b.take("on_busy", &name, "a string"); err != nil || name == nil {
+		return "", err
+	}
+	if *name == "" {
+		return "", badRequest("on_busy", "on_busy is empty")
+	}
+	return busyPolicy("on_busy", *name)
 }
 
 // textMessage is a user's message of plain text.
