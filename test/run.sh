@@ -13,6 +13,20 @@ rm -f "$skips"
 go test -count=1 "$@"
 status=$?
 
+if [ -n "${RACE_PKG:-}" ]; then
+	if command -v "$(go env CC)" >/dev/null; then
+		echo
+		echo "Once more under the race detector:"
+		# shellcheck disable=SC2086 # a list
+		go test -count=1 -race -timeout 30m $RACE_PKG || status=1
+	elif [ "${REQUIRE_ALL:-}" = 1 ]; then
+		echo "a C compiler is missing and REQUIRE_ALL=1: the race detector needs one" >&2
+		status=1
+	else
+		printf 'C compiler\tgo test -race\tthe race detector needs one\n' >>"$skips"
+	fi
+fi
+
 echo
 if [ -s "$skips" ]; then
 	echo "SKIPPED because a real part is missing (make deps installs them):"
