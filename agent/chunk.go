@@ -100,6 +100,18 @@ func (w *deltaWriter) toolArguments(index int, piece string) {
 	w.close(span, "")
 }
 
+// argumentsLiteral is toolArguments for a JSON string literal, as textLiteral is
+// text.
+func (w *deltaWriter) argumentsLiteral(index int, literal []byte) {
+	span := w.open()
+	w.buf = append(w.buf, `"tool_calls":[{"index":`...)
+	w.buf = strconv.AppendInt(w.buf, int64(index), 10)
+	w.buf = append(w.buf, `,"function":{"arguments":`...)
+	w.buf = append(w.buf, literal...)
+	w.buf = append(w.buf, `}}]`...)
+	w.close(span, "")
+}
+
 // member adds a delta with one member that has no method here. value must be
 // valid JSON on one line.
 func (w *deltaWriter) member(name string, value []byte) {
@@ -185,18 +197,30 @@ func (c toolCall) appendMembers(buf []byte) []byte {
 	return append(buf, '}')
 }
 
-// usageJSON is OpenAI's usage object. prompt includes cached, the prompt's
-// tokens that were read from a cache; 0 leaves that detail out.
-func usageJSON(prompt, cached, completion int) json.RawMessage {
+// tokenUsage counts the tokens of a call.
+type tokenUsage struct {
+	prompt     int // cached included
+	cached     int // those of the prompt that were read from a cache
+	completion int // reasoning included
+	reasoning  int // those of the completion that were thought and not said
+}
+
+// json is OpenAI's usage object. Details that are 0 are left out.
+func (u tokenUsage) json() json.RawMessage {
 	buf := append([]byte(nil), `{"prompt_tokens":`...)
-	buf = strconv.AppendInt(buf, int64(prompt), 10)
+	buf = strconv.AppendInt(buf, int64(u.prompt), 10)
 	buf = append(buf, `,"completion_tokens":`...)
-	buf = strconv.AppendInt(buf, int64(completion), 10)
+	buf = strconv.AppendInt(buf, int64(u.completion), 10)
 	buf = append(buf, `,"total_tokens":`...)
-	buf = strconv.AppendInt(buf, int64(prompt)+int64(completion), 10)
-	if cached > 0 {
+	buf = strconv.AppendInt(buf, int64(u.prompt)+int64(u.completion), 10)
+	if u.cached > 0 {
 		buf = append(buf, `,"prompt_tokens_details":{"cached_tokens":`...)
-		buf = strconv.AppendInt(buf, int64(cached), 10)
+		buf = strconv.AppendInt(buf, int64(u.cached), 10)
+		buf = append(buf, '}')
+	}
+	if u.reasoning > 0 {
+		buf = append(buf, `,"completion_tokens_details":{"reasoning_tokens":`...)
+		buf = strconv.AppendInt(buf, int64(u.reasoning), 10)
 		buf = append(buf, '}')
 	}
 	return append(buf, '}')

@@ -18,7 +18,8 @@ func TestDeltaWriter(t *testing.T) {
 	w.reasoningLiteral([]byte(`"so"`))
 	w.toolCall(0, toolCall{ID: "c", Name: "f"})
 	w.toolArguments(0, "")
-	w.toolArguments(0, `{"a":1}`)
+	w.toolArguments(0, `{"a":`)
+	w.argumentsLiteral(0, []byte(`"\u0031}"`))
 	w.member("refusal", []byte(`"no"`))
 	w.role()
 	w.finish("stop")
@@ -29,7 +30,8 @@ func TestDeltaWriter(t *testing.T) {
 	wantSecond := `"model":"m\"1","choices":[{"index":0,"delta":{"reasoning_content":"hm"},"finish_reason":null}]
 "model":"m\"1","choices":[{"index":0,"delta":{"reasoning_content":"so"},"finish_reason":null}]
 "model":"m\"1","choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"id":"c","type":"function","function":{"name":"f","arguments":""}}]},"finish_reason":null}]
-"model":"m\"1","choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"function":{"arguments":"{\"a\":1}"}}]},"finish_reason":null}]
+"model":"m\"1","choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"function":{"arguments":"{\"a\":"}}]},"finish_reason":null}]
+"model":"m\"1","choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"function":{"arguments":"\u0031}"}}]},"finish_reason":null}]
 "model":"m\"1","choices":[{"index":0,"delta":{"refusal":"no"},"finish_reason":null}]
 "model":"m\"1","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]`
 	if first != wantFirst {
@@ -66,11 +68,12 @@ func TestDeltaWriterAllocatesNothing(t *testing.T) {
 	}
 }
 
-func TestUsageJSON(t *testing.T) {
-	if got := string(usageJSON(3, 0, 4)); got != `{"prompt_tokens":3,"completion_tokens":4,"total_tokens":7}` {
+func TestTokenUsage(t *testing.T) {
+	if got := string(tokenUsage{prompt: 3, completion: 4}.json()); got != `{"prompt_tokens":3,"completion_tokens":4,"total_tokens":7}` {
 		t.Errorf("got %s", got)
 	}
-	if got := string(usageJSON(3, 2, 4)); got != `{"prompt_tokens":3,"completion_tokens":4,"total_tokens":7,"prompt_tokens_details":{"cached_tokens":2}}` {
+	want := `{"prompt_tokens":3,"completion_tokens":4,"total_tokens":7,"prompt_tokens_details":{"cached_tokens":2},"completion_tokens_details":{"reasoning_tokens":1}}`
+	if got := string(tokenUsage{prompt: 3, cached: 2, completion: 4, reasoning: 1}.json()); got != want {
 		t.Errorf("got %s", got)
 	}
 }

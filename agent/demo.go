@@ -66,7 +66,7 @@ func (d *Demo) Run(ctx context.Context, req *Request, emit func([]Delta)) (Resul
 	res := Result{
 		FinishReason: answer.finish,
 		Model:        DemoModel,
-		Usage:        usageJSON(demoPromptTokens(req.Messages), 0, answer.tokens()),
+		Usage:        tokenUsage{prompt: demoPromptTokens(req.Messages), completion: answer.tokens()}.json(),
 	}
 	if req.Whole {
 		res.Completion = whole.completion(res.Model, res.Usage)

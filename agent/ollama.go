@@ -84,8 +84,7 @@ func ollamaBase(url string) string {
 	return url
 }
 
-// Run answers req by POST /api/chat, always as a stream: a whole answer is put
-// together from it, so that silence is noticed there too. Parameters that Ollama
+// Run answers req by POST /api/chat, always as a stream. Parameters that Ollama
 // cannot honour and that would change the answer are KindInvalid.
 func (o *Ollama) Run(ctx context.Context, req *Request, emit func([]Delta)) (Result, error) {
 	model, err := o.models.pick(ctx, o.up, req.Model, o.Models)
@@ -104,20 +103,9 @@ func (o *Ollama) Run(ctx context.Context, req *Request, emit func([]Delta)) (Res
 	if !req.Whole {
 		return o.stream(resp, model, emit)
 	}
-	whole := Assembler{MaxBytes: maxWholeBytes}
-	result, err := o.stream(resp, model, func(deltas []Delta) {
-		for _, d := range deltas {
-			whole.Add(d)
-		}
-		emit(deltas)
+	return o.up.assembled(emit, func(emit func([]Delta)) (Result, error) {
+		return o.stream(resp, model, emit)
 	})
-	if err == nil && whole.Truncated() {
-		err = o.up.errorf(KindMalformed, nil, "the answer is larger than %d bytes", maxWholeBytes)
-	}
-	if err == nil {
-		result.Completion = whole.completion(result.Model, result.Usage)
-	}
-	return result, err
 }
 
 // Models asks GET /api/tags.

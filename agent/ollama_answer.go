@@ -109,7 +109,7 @@ func (s *ollamaStream) add(line ollamaLine) error {
 	}
 	s.answer.finish(s.finish)
 	if line.prompt != nil || line.completion != nil {
-		s.usage = usageJSON(count(line.prompt), 0, count(line.completion))
+		s.usage = tokenUsage{prompt: count(line.prompt), completion: count(line.completion)}.json()
 	}
 	return nil
 }

@@ -1,7 +1,6 @@
 package agent
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -22,30 +21,29 @@ type ollamaRequest struct {
 
 // ollamaBody translates req.
 func ollamaBody(model string, req *Request) ([]byte, error) {
-	var params map[string]json.RawMessage
-	if len(req.Params) > 0 {
-		if err := json.Unmarshal(req.Params, &params); err != nil {
-			return nil, errors.New("its parameters are no JSON object")
-		}
-	}
-	for name, value := range params {
-		if string(value) == "null" { // as good as absent, in OpenAI's API
-			delete(params, name)
-		}
+	params, err := parseParams(req.Params)
+	if err != nil {
+		return nil, err
 	}
 	if err := refuseUnmet(params); err != nil {
 		return nil, err
+	}
+	choice := params["tool_choice"]
+	if choice != nil && plain(choice) != "auto" && plain(choice) != "none" {
+		return nil, fmt.Errorf("it has no tool_choice %s", plain(choice))
 	}
 	messages, err := ollamaMessages(req.Messages)
 	if err != nil {
 		return nil, err
 	}
 	body := ollamaRequest{Model: model, Messages: messages, Stream: true, KeepAlive: params["keep_alive"]}
-	if plain(params["tool_choice"]) != "none" {
+	if plain(choice) != "none" {
 		body.Tools = params["tools"]
 	}
-	if body.Format, err = ollamaFormat(params["response_format"]); err != nil {
-		return nil, err
+	if format := params["response_format"]; format != nil {
+		if body.Format, err = responseSchema(format); err != nil {
+			return nil, err
+		}
 	}
 	if body.Think, err = ollamaThink(params); err != nil {
 		return nil, err
@@ -53,66 +51,7 @@ func ollamaBody(model string, req *Request) ([]byte, error) {
 	if body.Options, err = ollamaOptions(params); err != nil {
 		return nil, err
 	}
-	var buf bytes.Buffer
-	enc := json.NewEncoder(&buf)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(body); err != nil {
-		return nil, err
-	}
-	return bytes.TrimSuffix(buf.Bytes(), []byte("\n")), nil
-}
-
-// refuseUnmet finds the first parameter that Ollama's API has no counterpart of
-// and whose loss would make another answer. Those whose loss does no harm (user,
-// metadata, store, service_tier and the like) are left out in silence.
-func refuseUnmet(params map[string]json.RawMessage) error {
-	choice := params["tool_choice"]
-	unmet := []struct {
-		name  string
-		asked bool
-	}{
-		{"n", params["n"] != nil && string(params["n"]) != "1"},
-		{"logprobs", string(params["logprobs"]) == "true"},
-		{"logit_bias", !isEmpty(params["logit_bias"]) && params["logit_bias"] != nil},
-		{"audio", params["audio"] != nil},
-		{"functions", params["functions"] != nil},
-		{"web_search_options", params["web_search_options"] != nil},
-		{"tool_choice " + plain(choice), choice != nil && plain(choice) != "auto" && plain(choice) != "none"},
-	}
-	for _, u := range unmet {
-		if u.asked {
-			return fmt.Errorf("it has no %s", u.name)
-		}
-	}
-	return nil
-}
-
-// ollamaFormat translates response_format.
-func ollamaFormat(value json.RawMessage) (json.RawMessage, error) {
-	if value == nil {
-		return nil, nil
-	}
-	var format struct {
-		Type       string `json:"type"`
-		JSONSchema struct {
-			Schema json.RawMessage `json:"schema"`
-		} `json:"json_schema"`
-	}
-	if err := json.Unmarshal(value, &format); err != nil {
-		return nil, errors.New("response_format is not as OpenAI's API has it")
-	}
-	switch format.Type {
-	case "text":
-		return nil, nil
-	case "json_object":
-		return json.RawMessage(`"json"`), nil
-	case "json_schema":
-		if format.JSONSchema.Schema == nil {
-			return nil, errors.New("response_format has no json_schema.schema")
-		}
-		return format.JSONSchema.Schema, nil
-	}
-	return nil, fmt.Errorf("it has no response_format %q", format.Type)
+	return encodeBody(body)
 }
 
 // ollamaThink translates reasoning_effort, which think, Ollama's own, overrides.
@@ -292,8 +231,8 @@ func ollamaImages(content json.RawMessage) ([]string, error) {
 		if !isString(url) {
 			url = jsonMember(url, "url")
 		}
-		_, data, found := strings.Cut(plain(url), ";base64,")
-		if !found || !strings.HasPrefix(plain(url), "data:") {
+		_, data, ok := base64URL(plain(url))
+		if !ok {
 			return nil, errors.New("it takes images only as data: URIs in base64")
 		}
 		images = append(images, data)

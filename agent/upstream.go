@@ -212,9 +212,17 @@ func (u *upstream) attempt(ctx context.Context, c *call) (*http.Response, *attem
 	return resp, nil
 }
 
+// url is the address of path, which may have a query.
 func (u *upstream) url(path string) string {
 	target := *u.base
+	path, query, _ := strings.Cut(path, "?")
 	target.Path += path
+	if target.RawQuery != "" && query != "" {
+		query = target.RawQuery + "&" + query
+	}
+	if query != "" {
+		target.RawQuery = query
+	}
 	return target.String()
 }
 

@@ -48,16 +48,48 @@ func (u *upstream) bodyError(kind Kind, body []byte) *Error {
 }
 
 // brokenOff makes an Error of the one that an upstream put into its answer,
-// after it had answered 200. A code that is a status is taken for one.
+// after it had answered 200. A code that is a status is taken for one, and so is
+// a type that stands for one.
 func (u *upstream) brokenOff(data []byte) *Error {
 	e := u.bodyError(KindCut, data)
 	if status, err := strconv.Atoi(e.UpstreamCode); err == nil && status >= 400 && status <= 599 {
+		e.Kind, e.Status = KindStatus, status
+	} else if status := errorTypeStatus(e.UpstreamType); status != 0 {
 		e.Kind, e.Status = KindStatus, status
 	}
 	if e.Message == "" {
 		e.Message = "the upstream ended the answer with an error"
 	}
 	return e
+}
+
+// errorTypeStatus is the status that an error of this type has where it comes
+// before the answer, 0 if that is not known. Anthropic lists them all
+// (https://docs.anthropic.com/en/api/errors); OpenAI shares some.
+func errorTypeStatus(kind string) int {
+	switch kind {
+	case "invalid_request_error":
+		return http.StatusBadRequest
+	case "authentication_error":
+		return http.StatusUnauthorized
+	case "billing_error":
+		return http.StatusPaymentRequired
+	case "permission_error":
+		return http.StatusForbidden
+	case "not_found_error":
+		return http.StatusNotFound
+	case "request_too_large":
+		return http.StatusRequestEntityTooLarge
+	case "rate_limit_error":
+		return http.StatusTooManyRequests
+	case "api_error":
+		return http.StatusInternalServerError
+	case "timeout_error":
+		return http.StatusGatewayTimeout
+	case "overloaded_error":
+		return 529
+	}
+	return 0
 }
 
 // clean makes text from elsewhere fit for an Error: no secret, valid UTF-8, at
