@@ -10,6 +10,7 @@ package gateway
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"os/exec"
@@ -53,7 +54,9 @@ type Gateway struct {
 	DataDir string
 
 	cmd    *exec.Cmd
-	output *output
+	config string  // the path of its configuration file
+	output *output // all it prints
+	log    *output // what of that goes to standard error
 	client *http.Client
 
 	exited chan struct{} // closed once the process is gone
@@ -95,13 +98,15 @@ func start(t testing.TB, o Options) (*Gateway, error) {
 	g := &Gateway{
 		DataDir: dir,
 		cmd:     exec.Command(binary, args...),
+		config:  config,
 		output:  newOutput(),
+		log:     newOutput(),
 		client:  &http.Client{Transport: &http.Transport{}, Timeout: Patience},
 		exited:  make(chan struct{}),
 	}
 	g.cmd.Dir = home
 	g.cmd.Env = environment(o, home)
-	g.cmd.Stdout, g.cmd.Stderr = g.output, g.output
+	g.cmd.Stdout, g.cmd.Stderr = g.output, io.MultiWriter(g.log, g.output)
 	if err := g.cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start: %w", err)
 	}
@@ -109,6 +114,7 @@ func start(t testing.TB, o Options) (*Gateway, error) {
 		g.err = g.cmd.Wait()
 		close(g.exited)
 		g.output.end()
+		g.log.end()
 	}()
 	t.Cleanup(func() { g.cleanup(t) })
 
@@ -120,19 +126,24 @@ func start(t testing.TB, o Options) (*Gateway, error) {
 	return g, g.waitHealthy()
 }
 
-// environment is the caller's less what would configure the gateway, plus the
-// settings of the harness, plus the test's.
-func environment(o Options, home string) []string {
-	var env []string
+// inherited is the caller's environment less what would configure the gateway.
+func inherited(home string) []string {
+	env := []string{"HOME=" + home}
 	for _, kv := range os.Environ() {
 		if !strings.HasPrefix(kv, "AGENTZERO_") && !strings.HasPrefix(kv, "HOME=") {
 			env = append(env, kv)
 		}
 	}
-	env = append(env,
-		"HOME="+home,
-		"AGENTZERO_GATEWAY__PORT=0",
-		"AGENTZERO_GATEWAY__RATE_LIMIT_MAX=0")
+	return env
+}
+
+// environment is the inherited one, plus the settings of the harness, plus the
+// test's. The rate limit is off unless the test's file sets it.
+func environment(o Options, home string) []string {
+	env := append(inherited(home), "AGENTZERO_GATEWAY__PORT=0")
+	if !strings.Contains(o.Config, "rate_limit_max") {
+		env = append(env, "AGENTZERO_GATEWAY__RATE_LIMIT_MAX=0")
+	}
 	if o.Upstream != "" {
 		env = append(env,
 			"AGENTZERO_AGENT__PROVIDER=mock",
@@ -165,6 +176,17 @@ func (g *Gateway) waitHealthy() error {
 		}
 	}
 }
+
+// Configure rewrites the configuration file; SIGHUP lets the process read it.
+func (g *Gateway) Configure(t testing.TB, text string) {
+	t.Helper()
+	if err := os.WriteFile(g.config, []byte(text), 0o600); err != nil {
+		t.Fatalf("gateway: %v", err)
+	}
+}
+
+// Log returns what the process has printed on standard error so far.
+func (g *Gateway) Log() string { return g.log.String() }
 
 // Output returns what the process has printed so far, stdout and stderr together.
 func (g *Gateway) Output() string { return g.output.String() }
@@ -200,15 +222,22 @@ func (g *Gateway) Stop(t testing.TB) {
 // code is 0.
 func (g *Gateway) WaitExit(t testing.TB) {
 	t.Helper()
+	if code := g.ExitCode(t); code != 0 {
+		t.Errorf("gateway: exit: %v", g.err)
+	}
+}
+
+// ExitCode waits for the process to end by itself and returns its exit code, -1
+// where a signal ended it.
+func (g *Gateway) ExitCode(t testing.TB) int {
+	t.Helper()
 	select {
 	case <-g.exited:
-		if g.err != nil {
-			t.Errorf("gateway: exit: %v", g.err)
-		}
 	case <-time.After(Patience):
 		t.Errorf("gateway: still running %v after it was told to stop", Patience)
 		g.Kill(t)
 	}
+	return g.cmd.ProcessState.ExitCode()
 }
 
 // Kill ends the process as a crash would, by SIGKILL.

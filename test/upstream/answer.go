@@ -22,6 +22,9 @@ func (a *answer) run() {
 	if !a.pause(a.script.Wait) {
 		return
 	}
+	if (a.script.GateAfter == 0 || !a.req.Stream) && !a.passGate() {
+		return
+	}
 	switch a.script.Fault {
 	case FaultStatus:
 		a.fail()
@@ -54,6 +57,9 @@ func (a *answer) stream() {
 			break
 		}
 		if i > 0 && !a.pause(a.script.Interval) {
+			return
+		}
+		if i > 0 && i == a.script.GateAfter && !a.passGate() {
 			return
 		}
 		if !a.chunk(chunks[i], nil) {
@@ -124,6 +130,9 @@ func (a *answer) whole() {
 	case FaultGarbage:
 		a.w.Header().Set("Content-Type", "application/json")
 		fmt.Fprint(a.w, `{"id":`)
+		return
+	case FaultError:
+		writeError(a.w, http.StatusOK, "server_error", "", a.message())
 		return
 	}
 	// The time a streamed answer takes, a whole one takes too.
@@ -234,6 +243,21 @@ func (a *answer) pause(d time.Duration) bool {
 		return true
 	}
 	a.left()
+	return false
+}
+
+// passGate waits for the gate and tells whether the client is still there.
+func (a *answer) passGate() bool {
+	if a.script.Gate == nil {
+		return true
+	}
+	select {
+	case <-a.script.Gate:
+		return true
+	case <-a.r.Context().Done():
+		a.left()
+	case <-a.server.closed:
+	}
 	return false
 }
 

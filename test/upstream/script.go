@@ -23,6 +23,11 @@ type Script struct {
 	FinishReason string
 	// Wait is the time before the first byte, Interval the time between chunks.
 	Wait, Interval time.Duration
+	// Gate, if set, is waited for before chunk number GateAfter (0: before the
+	// first byte; for a call that does not stream, always): until it is closed,
+	// or has a value for this call.
+	Gate      <-chan struct{}
+	GateAfter int
 	// Fault is what goes wrong, After how many chunks (only for the faults
 	// that strike in the middle of an answer).
 	Fault Fault
