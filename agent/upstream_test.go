@@ -469,3 +469,6 @@ func (o *countingObserver) UpstreamRetry(provider string) {
 		o.retries.Add(1)
 	}
 }
+
+// timeoutUnderTest is short, and longer than a loopback needs.
+const timeoutUnderTest = 30 * time.Millisecond
