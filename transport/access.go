@@ -38,6 +38,8 @@ func (a *access) checkHost(ctx *fasthttp.RequestCtx) error {
 	switch {
 	case a.hosts[name], a.hosts[host]:
 		return nil
+	case host == "" && !ctx.Request.Header.IsHTTP11():
+		return nil // no browser leaves it out
 	case isLoopbackName(name):
 		return nil
 	case !a.loopback && len(a.hosts) == 0:

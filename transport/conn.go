@@ -1,34 +1,81 @@
 package transport
 
 import (
+	"io"
 	"net"
 	"sync"
 	"sync/atomic"
 	"time"
 )
 
-// listener hands out connections that can be watched, and counts them.
+// listener hands out connections that can be watched, and refuses what is more
+// than may be open.
 type listener struct {
 	net.Listener
-	open *atomic.Int64
+	all     *connections
+	most    int64
+	refusal []byte // the whole answer
+	refused func()
 }
 
 func (l *listener) Accept() (net.Conn, error) {
-	c, err := l.Listener.Accept()
-	if err != nil {
-		return nil, err
+	for {
+		c, err := l.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		if l.all.open.Add(1) > l.most {
+			l.all.open.Add(-1)
+			l.refused()
+			_ = c.SetWriteDeadline(time.Now().Add(time.Second)) // a fresh socket has room for the answer
+			_, _ = c.Write(l.refusal)
+			_ = c.Close()
+			continue
+		}
+		watchable := &conn{Conn: c, all: l.all}
+		watchable.await()
+		return watchable, nil
 	}
-	l.open.Add(1)
-	return &conn{Conn: c, open: l.open}, nil
+}
+
+// connections are those that are open.
+type connections struct {
+	open atomic.Int64
+
+	mu    sync.Mutex
+	fresh map[*conn]struct{} // those on which a first request has not begun
+	ended bool
+}
+
+// end closes the connections whose first request has not begun. fasthttp knows
+// those that wait for a further one, but lets a first one take its time.
+func (cs *connections) end() {
+	cs.mu.Lock()
+	cs.ended = true
+	fresh := cs.fresh
+	cs.fresh = nil
+	cs.mu.Unlock()
+	for c := range fresh {
+		_ = c.Close()
+	}
 }
 
 // conn is a client's connection that can tell when its client hangs up while
 // nobody reads from it: fasthttp does not look at a connection until it has
 // answered. See https://github.com/valyala/fasthttp/issues/993.
+//
+// A client that shuts down its sending side only (shutdown(SHUT_WR)) counts as
+// one that has hung up, as it does in net/http and nginx: the two look the same
+// until something is written, and to wait for that would let a call to a model
+// run on for nobody.
 type conn struct {
 	net.Conn
-	open   *atomic.Int64
+	all    *connections
+	fresh  atomic.Bool // nothing was read since it was accepted, or came back from a stream
 	closed atomic.Bool
+	// abandoned is called should the connection be closed before the one it
+	// is handed over to has taken it.
+	abandoned atomic.Pointer[func()]
 
 	mu   sync.Mutex
 	held []byte // what was read while watching, for the next Read
@@ -38,36 +85,88 @@ type conn struct {
 // A client that sends more is no longer watched.
 const maxHeld = 64 << 10
 
-// Read implements net.Conn.
-func (c *conn) Read(p []byte) (int, error) {
-	c.mu.Lock()
-	if len(c.held) > 0 {
-		n := copy(p, c.held)
-		c.held = c.held[n:]
-		if len(c.held) == 0 {
-			c.held = nil
+// await notes that the connection waits for its first request.
+func (c *conn) await() {
+	c.fresh.Store(true)
+	c.all.mu.Lock()
+	ended := c.all.ended
+	if !ended {
+		if c.all.fresh == nil {
+			c.all.fresh = make(map[*conn]struct{})
 		}
-		c.mu.Unlock()
+		c.all.fresh[c] = struct{}{}
+	}
+	c.all.mu.Unlock()
+	if ended {
+		_ = c.Close()
+	}
+}
+
+func (c *conn) begun() {
+	if !c.fresh.Swap(false) {
+		return
+	}
+	c.all.mu.Lock()
+	delete(c.all.fresh, c)
+	c.all.mu.Unlock()
+}
+
+// Read implements net.Conn. A connection on which nothing came in time ends
+// without a word.
+func (c *conn) Read(p []byte) (int, error) {
+	if n := c.takeHeld(p); n > 0 {
+		c.begun()
 		return n, nil
 	}
-	c.mu.Unlock()
-	return c.Conn.Read(p)
+	n, err := c.Conn.Read(p)
+	switch {
+	case !c.fresh.Load():
+	case n > 0:
+		c.begun()
+	case isTimeout(err):
+		err = io.EOF
+	}
+	return n, err
+}
+
+func (c *conn) takeHeld(p []byte) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	n := copy(p, c.held)
+	if c.held = c.held[n:]; len(c.held) == 0 {
+		c.held = nil
+	}
+	return n
 }
 
 // Close implements net.Conn.
 func (c *conn) Close() error {
 	if !c.closed.Swap(true) {
-		c.open.Add(-1)
+		c.begun()
+		c.all.open.Add(-1)
+		if f := c.abandoned.Swap(nil); f != nil {
+			(*f)()
+		}
 	}
 	return c.Conn.Close()
+}
+
+// handOver announces that another takes the connection from fasthttp, which it
+// does not give away if it cannot write what it owes the client first. taken
+// reports whether the other may go on; abandoned is called otherwise.
+func (c *conn) handOver(abandoned func()) (taken func() bool) {
+	c.abandoned.Store(&abandoned)
+	return func() bool { return c.abandoned.Swap(nil) != nil }
 }
 
 // past is a deadline that ends a read at once.
 var past = time.Unix(1, 0)
 
 // watch calls gone, once, when the client hangs up. Until stop has returned
-// nobody else may read from the connection.
+// nobody else may read from the connection. It may be called more than once.
 func (c *conn) watch(gone func()) (stop func()) {
+	// fasthttp's deadline is for the request's arrival, not for its answer's.
+	_ = c.SetReadDeadline(time.Time{}) // on a closed connection the read ends anyway
 	var stopping atomic.Bool
 	done := make(chan struct{})
 	go func() {
@@ -87,8 +186,10 @@ func (c *conn) watch(gone func()) (stop func()) {
 		}
 	}()
 	return func() {
-		stopping.Store(true)
-		_ = c.SetReadDeadline(past) // on a closed connection the read has ended anyway
+		if stopping.Swap(true) {
+			return
+		}
+		_ = c.SetReadDeadline(past)
 		<-done
 		_ = c.SetReadDeadline(time.Time{})
 	}

@@ -142,6 +142,14 @@ func (e *Error) write(ctx *fasthttp.RequestCtx) {
 	setJSON(ctx, e.appendJSON(nil))
 }
 
+// tooManyConnections is the whole answer to a connection that is one too many.
+func tooManyConnections() []byte {
+	e := &Error{Code: CodeQueueFull, Type: "overloaded_error", Message: "the gateway serves as many connections as it may"}
+	body := append(e.appendJSON(nil), '\n')
+	return append([]byte("HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nRetry-After: 1\r\n"+
+		"X-Request-Id: "+actors.NewID("req_")+"\r\nConnection: close\r\nContent-Length: "+strconv.Itoa(len(body))+"\r\n\r\n"), body...)
+}
+
 // errorOf puts any error in the wire's terms.
 func errorOf(err error) *Error {
 	var e *Error

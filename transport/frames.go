@@ -69,7 +69,7 @@ func (f *chunkFrames) end(dst []byte, e *actors.Event) []byte {
 	if f.usage && json.Unmarshal(e.Data, &t) == nil && t.Usage != nil {
 		dst = append(dst, f.head...)
 		dst = append(dst, `"model":`...)
-		dst = strconv.AppendQuote(dst, t.Model)
+		dst = appendJSONString(dst, t.Model)
 		dst = append(dst, `,"choices":[],"usage":`...)
 		dst = append(dst, t.Usage...)
 		dst = append(dst, "}\n\n"...)
@@ -146,7 +146,7 @@ func appendEnd(dst []byte, e *actors.Event) []byte {
 		var t actors.TurnEvent
 		_ = json.Unmarshal(e.Data, &t) // the gateway's own
 		dst = append(dst, `"reason":`...)
-		dst = strconv.AppendQuote(dst, t.Reason)
+		dst = appendJSONString(dst, t.Reason)
 		dst = append(dst, ',')
 	}
 	inner := bytes.TrimPrefix(endError(e).appendJSON(nil), []byte("{"))

@@ -84,7 +84,7 @@ func NewMetrics(version string) *Metrics {
 
 // bind adds what is read from a server when it is asked for.
 func (m *Metrics) bind(s *Server) {
-	m.set.NewGauge("agentzero_gateway_active_connections", func() float64 { return float64(s.open.Load()) })
+	m.set.NewGauge("agentzero_gateway_active_connections", func() float64 { return float64(s.connections.open.Load()) })
 	sessions := s.options.Sessions
 	m.set.NewGauge("agentzero_active_sessions", func() float64 { return float64(sessions.Live()) })
 	m.set.RegisterMetricsWriter(func(w io.Writer) {

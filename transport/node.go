@@ -88,7 +88,7 @@ func (s *Server) node(n *NodeControl) nodeJSON {
 	counts := s.options.Sessions.Counts()
 	node := nodeJSON{
 		ID: n.ID, Status: "ok", Version: s.options.Version, Uptime: time.Since(s.began).Seconds(),
-		Connections: s.open.Load(), Sessions: s.options.Sessions.Live(), Running: counts.Running, Queued: counts.Queued,
+		Connections: s.connections.open.Load(), Sessions: s.options.Sessions.Live(), Running: counts.Running, Queued: counts.Queued,
 	}
 	if s.draining.Load() {
 		node.Status = "draining"

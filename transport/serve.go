@@ -133,15 +133,31 @@ func (s *Server) clientAddress(ctx *fasthttp.RequestCtx) netip.Addr {
 	if len(s.options.TrustedProxies) == 0 {
 		return peer
 	}
-	hops := bytes.Split(ctx.Request.Header.Peek("X-Forwarded-For"), []byte(","))
+	// A proxy may add a line of its own to those that a client has made up.
+	return s.beforeProxies(peer, bytes.Join(ctx.Request.Header.PeekAll("X-Forwarded-For"), []byte(",")))
+}
+
+// beforeProxies follows the addresses that proxies have added, the nearest last,
+// as far as those are trusted which tell them.
+func (s *Server) beforeProxies(peer netip.Addr, forwarded []byte) netip.Addr {
+	hops := bytes.Split(forwarded, []byte(","))
 	for i := len(hops) - 1; i >= 0 && s.trusts(peer); i-- {
-		hop, err := netip.ParseAddr(string(bytes.TrimSpace(hops[i])))
-		if err != nil {
+		hop, ok := parseHop(string(bytes.TrimSpace(hops[i])))
+		if !ok {
 			break
 		}
 		peer = hop.Unmap()
 	}
 	return peer
+}
+
+// parseHop reads an address, to which some proxies add the port.
+func parseHop(text string) (netip.Addr, bool) {
+	if addr, err := netip.ParseAddr(text); err == nil {
+		return addr.WithZone(""), true
+	}
+	withPort, err := netip.ParseAddrPort(text)
+	return withPort.Addr().WithZone(""), err == nil
 }
 
 func (s *Server) trusts(a netip.Addr) bool {
@@ -229,6 +245,20 @@ func (s *Server) headerReceived(h *fasthttp.RequestHeader) fasthttp.RequestConfi
 		}
 	}
 	return fasthttp.RequestConfig{MaxRequestBodySize: min(smallBody, s.options.MaxBodyBytes)}
+}
+
+// expect decides, for a client that waits for leave to send its body, whether it
+// would be read at all.
+func (s *Server) expect(ctx *fasthttp.RequestCtx) int {
+	limit := s.headerReceived(&ctx.Request.Header).MaxRequestBodySize
+	if limit == 0 {
+		limit = s.options.MaxBodyBytes
+	}
+	if ctx.Request.Header.ContentLength() <= limit {
+		return fasthttp.StatusContinue
+	}
+	s.unreadable(ctx, fasthttp.ErrBodyTooLarge)
+	return ctx.Response.StatusCode()
 }
 
 // unreadable answers what could not be read as a request.

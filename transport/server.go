@@ -172,12 +172,18 @@ type Server struct {
 	live     atomic.Pointer[access]
 	began    time.Time
 	draining atomic.Bool
-	open     atomic.Int64 // connections
-	document []byte       // of /openapi.json
+	document []byte // of /openapi.json
+	// life is what asks the store and the providers on behalf of requests; a
+	// request's own context is used again for another.
+	life context.Context
+	end  context.CancelFunc
 
-	mu      sync.Mutex
-	streams map[*lifeline]struct{}
-	busy    sync.WaitGroup // of streams and WebSockets
+	connections connections
+
+	mu           sync.Mutex
+	streams      map[*lifeline]struct{}
+	streamsEnded bool
+	busy         sync.WaitGroup // of streams and WebSockets
 
 	webSocketBuffers sync.Pool
 }
@@ -186,14 +192,18 @@ type Server struct {
 func New(o Options) *Server {
 	o.setDefaults()
 	s := &Server{options: o, began: time.Now(), streams: make(map[*lifeline]struct{})}
+	s.life, s.end = context.WithCancel(context.Background())
 	s.document = openAPIOf(o.Version)
 	s.limiter = NewLimiter(LimiterOptions{Max: o.Live.RateLimit, Window: o.Live.RateWindow})
 	s.live.Store(newAccess(o.Live, o.Loopback))
 	s.fast = &fasthttp.Server{
-		Handler:            s.newRouter(),
-		ErrorHandler:       s.unreadable,
-		HeaderReceived:     s.headerReceived,
-		Concurrency:        o.MaxConnections,
+		Handler:        s.newRouter(),
+		ErrorHandler:   s.unreadable,
+		HeaderReceived: s.headerReceived,
+		ExpectHandler:  s.expect,
+		// The listener bounds the connections. fasthttp does not count those
+		// that stream, and counts what is being closed.
+		Concurrency:        2 * o.MaxConnections,
 		MaxRequestBodySize: o.MaxBodyBytes,
 		ReadTimeout:        o.ReadTimeout,
 		WriteTimeout:       o.WriteTimeout,
@@ -226,7 +236,10 @@ func (s *Server) Reload(l Live) {
 
 // Serve answers the connections of l until Shutdown.
 func (s *Server) Serve(l net.Listener) error {
-	err := s.fast.Serve(&listener{Listener: l, open: &s.open})
+	err := s.fast.Serve(&listener{
+		Listener: l, all: &s.connections, most: int64(s.options.MaxConnections),
+		refusal: tooManyConnections(), refused: func() { s.options.Metrics.failed(CodeQueueFull) },
+	})
 	if errors.Is(err, net.ErrClosed) {
 		return nil
 	}
@@ -242,6 +255,8 @@ func (s *Server) Drain() { s.draining.Store(true) }
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.Drain()
 	s.endStreams()
+	defer s.end()
+	s.connections.end()
 	err := s.fast.ShutdownWithContext(ctx)
 	done := make(chan struct{})
 	go func() {

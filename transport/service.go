@@ -39,10 +39,10 @@ func (s *Server) ready(ctx *fasthttp.RequestCtx, r *request) error {
 			ctx.SetStatusCode(fasthttp.StatusServiceUnavailable)
 		}
 	}
-	bad("store", s.options.Sessions.Ping(ctx))
+	bad("store", s.options.Sessions.Ping(s.life))
 	if s.options.ReadyChecksModels {
 		checks["provider"] = "ok"
-		_, err := s.options.Models.Models(ctx)
+		_, err := s.options.Models.Models(s.life)
 		bad("provider", err)
 	}
 	return writeJSON(ctx, checks)
@@ -111,8 +111,8 @@ func modelBody(m agent.Model) modelJSON {
 }
 
 // models asks the providers.
-func (s *Server) models(ctx *fasthttp.RequestCtx) ([]agent.Model, error) {
-	models, err := s.options.Models.Models(ctx)
+func (s *Server) models() ([]agent.Model, error) {
+	models, err := s.options.Models.Models(s.life)
 	if err != nil {
 		return nil, modelsError(err)
 	}
@@ -129,7 +129,7 @@ func modelsError(err error) *Error {
 
 // listModels answers GET /v1/models.
 func (s *Server) listModels(ctx *fasthttp.RequestCtx, _ *request) error {
-	models, err := s.models(ctx)
+	models, err := s.models()
 	if err != nil {
 		return err
 	}
@@ -146,7 +146,7 @@ func (s *Server) listModels(ctx *fasthttp.RequestCtx, _ *request) error {
 // getModel answers GET /v1/models/:id. The id may hold slashes.
 func (s *Server) getModel(ctx *fasthttp.RequestCtx, _ *request) error {
 	id := pathID(ctx)
-	models, err := s.models(ctx)
+	models, err := s.models()
 	if err != nil {
 		return err
 	}

@@ -143,7 +143,7 @@ func (s *Server) listSessions(ctx *fasthttp.RequestCtx, r *request) error {
 		}
 	}
 	after := string(ctx.QueryArgs().Peek("after"))
-	listed, err := s.options.Sessions.List(ctx, owner, after, limit+1)
+	listed, err := s.options.Sessions.List(s.life, owner, after, limit+1)
 	if err != nil {
 		return err
 	}

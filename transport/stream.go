@@ -28,6 +28,7 @@ type stream struct {
 	wrote     atomic.Int64 // time of the last write, Unix nanoseconds
 	writing   atomic.Bool
 	deadline  time.Time // the connection's write deadline
+	torn      bool      // the client has got a part of the last write only
 	ending    bool      // the last words are being written, whatever was cut
 }
 
@@ -46,9 +47,16 @@ func (w *wait) handOver(f frames, first []actors.Event) {
 	w.server.busy.Add(1)
 	w.server.options.Metrics.streams.Inc()
 	ctx.HijackSetNoResponse(true)
+	taken := func() bool { return true }
+	if st.conn != nil {
+		taken = st.conn.handOver(st.over)
+	}
 	ctx.Hijack(func(c net.Conn) {
+		if !taken() {
+			return
+		}
 		if st.conn == nil {
-			st.conn = &conn{Conn: c, open: new(atomic.Int64)}
+			st.conn = &conn{Conn: c, all: new(connections)}
 		} else {
 			st.conn.takeBack(c)
 		}
@@ -91,6 +99,7 @@ func (st *stream) run(head []byte, first []actors.Event) {
 	st.line.setOnCut(st.unblock)
 	st.resume()
 	st.keepAliveEvery(s.options.KeepAlive)
+	st.torn = true // until the head is out
 	err := st.write(head)
 	if err == nil && st.preface != "" {
 		err = st.frame(append(make([]byte, sizeRoom, sizeRoom+len(st.preface)+8), st.preface...), false)
@@ -98,15 +107,27 @@ func (st *stream) run(head []byte, first []actors.Event) {
 	if err == nil {
 		err = st.pump(first)
 	}
-	st.done()
-	st.request.finish(fasthttp.StatusOK, st.bytes)
-	s.options.Metrics.streams.Dec()
-	s.busy.Done()
+	if reason := st.line.reason.Load(); err != nil && !st.torn && (reason == revoked || reason == shutDown) {
+		e := errorOfReason(reason)
+		st.request.code = e.Code
+		_ = st.lastWords(e)
+	}
 	if err != nil || !st.keepAlive || s.draining.Load() {
 		_ = st.conn.Close()
+		st.over()
 		return
 	}
+	st.over()
+	st.conn.await()
 	_ = s.fast.ServeConn(st.conn) // its errors are the client's leaving
+}
+
+// over ends what was begun by handOver.
+func (st *stream) over() {
+	st.done()
+	st.request.finish(fasthttp.StatusOK, st.bytes)
+	st.server.options.Metrics.streams.Dec()
+	st.server.busy.Done()
 }
 
 // pump writes events until the last, and returns nil when the client has got it.
@@ -176,7 +197,8 @@ func (st *stream) send(events []actors.Event) (last bool, err error) {
 	return last, err
 }
 
-// lastWords writes an error that ends the stream.
+// lastWords writes an error that ends the stream. A client that does not read
+// does not get it.
 func (st *stream) lastWords(e *Error) error {
 	st.ending, st.deadline = true, time.Time{}
 	return st.frame(st.frames.fail(make([]byte, sizeRoom, 512), e), true)
@@ -203,22 +225,12 @@ func (st *stream) frame(buf []byte, last bool) error {
 // is not touched by writes; it looks at their time when it fires.
 func (st *stream) keepAliveEvery(interval time.Duration) {
 	st.wrote.Store(time.Now().UnixNano())
-	l := st.line
-	l.due.Store(false)
-	var mu sync.Mutex
-	mu.Lock()
-	defer mu.Unlock()
-	l.timer = time.AfterFunc(interval, func() {
-		mu.Lock()
-		defer mu.Unlock()
-		silent := time.Duration(time.Now().UnixNano() - st.wrote.Load())
-		if silent < interval {
-			l.timer.Reset(interval - silent)
-			return
+	st.line.alarm(interval, func() time.Duration {
+		if silent := time.Duration(time.Now().UnixNano() - st.wrote.Load()); silent < interval {
+			return interval - silent
 		}
-		l.due.Store(true)
-		l.wake()
-		l.timer.Reset(interval)
+		st.line.ring()
+		return interval
 	})
 }
 
@@ -241,6 +253,9 @@ func (st *stream) unblock() {
 // waited for; one that takes nothing at all for the write timeout is given up.
 func (st *stream) write(b []byte) error {
 	timeout := st.server.options.WriteTimeout
+	if st.ending {
+		timeout = min(timeout, closeWait)
+	}
 	st.writing.Store(true)
 	defer st.writing.Store(false)
 	for {
@@ -258,8 +273,10 @@ func (st *stream) write(b []byte) error {
 		n, err := st.conn.Write(b)
 		st.bytes += int64(n)
 		if err == nil {
+			st.torn = false
 			return nil
 		}
+		st.torn = st.torn || n > 0
 		if n == 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
 			return err
 		}

@@ -113,7 +113,7 @@ func busyPolicy(param, name string) (actors.BusyPolicy, error) {
 }
 
 // timeoutForm is what X-Request-Timeout may be: seconds, or a time such as 1m30s.
-var timeoutForm = regexp.MustCompile(`^([0-9]+(\.[0-9]+)?|([0-9]+(\.[0-9]+)?(ms|s|m|h))+)$`)
+var timeoutForm = regexp.MustCompile(`^([1-9][0-9]*(\.[0-9]+)?|([1-9][0-9]*(ms|s|m|h))+)$`)
 
 const (
 	maxTimeoutLength = 20

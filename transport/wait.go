@@ -128,6 +128,9 @@ func (w *wait) stream(f frames) error {
 			w.done()
 			return e
 		}
+		if w.line.isDue() { // together with the events
+			break
+		}
 	}
 	w.line.stopTimer()
 	w.handOver(f, first)

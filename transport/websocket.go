@@ -90,13 +90,25 @@ func (s *Server) webSocket(ctx *fasthttp.RequestCtx, r *request) error {
 		upgrader.Subprotocols = []string{protocol}
 	}
 	s.busy.Add(1)
+	abandoned := func() {
+		ws.sub.Close()
+		s.busy.Done()
+	}
+	taken := func() bool { return true }
+	if c, ok := ctx.Conn().(*conn); ok {
+		taken = c.handOver(abandoned)
+	}
 	err = upgrader.Upgrade(ctx, func(c *websocket.Conn) {
+		if !taken() {
+			return
+		}
 		ws.conn = c
 		go ws.run() // fasthttp keeps the request until this function returns
 	})
 	if err != nil {
-		s.busy.Done()
-		ws.sub.Close()
+		if taken() {
+			abandoned()
+		}
 		return nil // the upgrader has written the answer
 	}
 	r.detached = true
@@ -143,6 +155,7 @@ type socket struct {
 	line    *lifeline
 
 	mu      sync.Mutex
+	over    bool                   // nothing is taken any more; the reader's deadline stands
 	notices []*Error               // for the writer
 	replays []*actors.Subscription // for the writer, which closes them
 	spoken  bool                   // a message came since the last look
@@ -165,9 +178,8 @@ func (w *socket) run() {
 	}()
 	w.read()
 	w.line.cut(hungUp)
-	_ = w.conn.NetConn().SetWriteDeadline(time.Now().Add(time.Second))
+	_ = w.conn.Close() // the library has answered a close, or told what was wrong
 	<-done
-	_ = w.conn.Close()
 	w.sub.Close()
 	for _, sub := range w.replays {
 		sub.Close()
@@ -195,10 +207,12 @@ func (w *socket) read() {
 		if err != nil {
 			return
 		}
+		if !w.hear() {
+			continue // the client has been told that it is over; it has its time to leave
+		}
 		w.mu.Lock()
 		w.spoken = true
 		w.mu.Unlock()
-		w.hear()
 		if kind != websocket.TextMessage {
 			w.notice(badRequest("", "binary frames are not taken here; send text"))
 			continue
@@ -209,10 +223,24 @@ func (w *socket) read() {
 	}
 }
 
-// hear notes a sign of life and gives the client time for the next.
-func (w *socket) hear() {
+// hear notes a sign of life and gives the client time for the next. It reports
+// whether the connection is to go on.
+func (w *socket) hear() bool {
 	o := &w.server.options
-	_ = w.conn.SetReadDeadline(time.Now().Add(o.PingInterval + o.PongTimeout))
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !w.over {
+		_ = w.conn.SetReadDeadline(time.Now().Add(o.PingInterval + o.PongTimeout))
+	}
+	return !w.over
+}
+
+// leave ends the reading at a time that no sign of life changes.
+func (w *socket) leave(at time.Time) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.over = true
+	_ = w.conn.SetReadDeadline(at)
 }
 
 // maxNotices is how many errors may wait for the writer; a client that provokes
@@ -267,7 +295,7 @@ func (w *socket) write() {
 			w.line.every(min(o.PingInterval, max(time.Millisecond, o.WebSocketIdle-time.Since(active))))
 		}
 		if err != nil {
-			_ = w.conn.NetConn().SetReadDeadline(past) // ends the reader
+			w.leave(past)
 			return
 		}
 		clear(events)
@@ -313,15 +341,19 @@ func (w *socket) closeWith(code int, e *Error) {
 	text := ""
 	if e != nil {
 		text = string(e.Code)
-		_ = w.frame(appendErrorFrame(nil, e, nil)) // the connection ends in any case
+		_ = w.frameIn(closeWait, appendErrorFrame(nil, e, nil)) // the connection ends in any case
 	}
 	_ = w.conn.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(code, text), time.Now().Add(closeWait))
 	// The client answers with a close of its own; one that does not is left.
-	_ = w.conn.NetConn().SetReadDeadline(time.Now().Add(closeWait))
+	w.leave(time.Now().Add(closeWait))
 }
 
 func (w *socket) frame(data []byte) error {
-	_ = w.conn.SetWriteDeadline(time.Now().Add(w.server.options.WriteTimeout))
+	return w.frameIn(w.server.options.WriteTimeout, data)
+}
+
+func (w *socket) frameIn(timeout time.Duration, data []byte) error {
+	_ = w.conn.SetWriteDeadline(time.Now().Add(timeout))
 	return w.conn.WriteMessage(websocket.TextMessage, data)
 }
 
