@@ -113,12 +113,13 @@ type Options struct {
 	ReadTimeout time.Duration
 	// WriteTimeout is how long a client may take nothing at all; 0 is 60 s.
 	WriteTimeout time.Duration
-	// StatusWait is how long a stream's status waits for the model; 0 is 10 s.
+	// StatusWait is how long a stream's status waits for the model; 0 is 10 s,
+	// below 0 not at all.
 	StatusWait time.Duration
 	// KeepAlive is the silence after which a stream says that it is alive; 0 is 15 s.
 	KeepAlive time.Duration
 	// DisconnectGrace is how long a durable session's turn runs on without a
-	// watcher; 0 is 30 s.
+	// watcher; 0 is 30 s, below 0 not at all.
 	DisconnectGrace time.Duration
 	// PingInterval, PongTimeout and WebSocketIdle are those of WebSockets; 0 is
 	// 30 s, 60 s and 5 min.

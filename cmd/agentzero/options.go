@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"os"
 	"slices"
+	"time"
 
 	"agentzero/actors"
 	"agentzero/config"
@@ -52,15 +53,24 @@ func serverOptions(c *config.Config, g *gateway) transport.Options {
 		MaxConnections:    h.MaxConnections,
 		ReadTimeout:       h.ReadTimeout,
 		WriteTimeout:      h.WriteTimeout,
-		StatusWait:        h.StatusWait,
+		StatusWait:        orNone(h.StatusWait),
 		KeepAlive:         h.KeepAlive,
-		DisconnectGrace:   c.Sessions.DisconnectGrace,
+		DisconnectGrace:   orNone(c.Sessions.DisconnectGrace),
 		PingInterval:      h.WSPingInterval,
 		PongTimeout:       h.WSPongTimeout,
 		WebSocketIdle:     h.WSIdleTimeout,
 		Node:              nodeControl(c.Gateway.NodeControl),
 		Live:              serverLive(c),
 	}
+}
+
+// orNone puts a time that may be none in the parts' words, where 0 means their
+// default.
+func orNone(d time.Duration) time.Duration {
+	if d == 0 {
+		return -1
+	}
+	return d
 }
 
 func nodeControl(n config.NodeControl) *transport.NodeControl {
