@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"time"
 )
 
 // AnthropicOptions configure a provider that speaks Anthropic's Messages API
@@ -174,13 +173,4 @@ func (a *Anthropic) listPage(ctx context.Context, after string) (anthropicList, 
 		return anthropicList{}, a.up.errorf(KindMalformed, err, "the list of models cannot be read: %v", err)
 	}
 	return page, nil
-}
-
-// unixTime reads a time as RFC 3339 has it, 0 where value is none.
-func unixTime(value json.RawMessage) int64 {
-	var at time.Time
-	if json.Unmarshal(value, &at) != nil || at.IsZero() {
-		return 0
-	}
-	return at.Unix()
 }

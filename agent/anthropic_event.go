@@ -79,14 +79,6 @@ func parseAnthropicDelta(c *jsonChecker) (delta anthropicDelta) {
 	return delta
 }
 
-// inside is a string literal without its quotes, nil if there is none.
-func inside(literal []byte) []byte {
-	if !isString(literal) {
-		return nil
-	}
-	return literal[1 : len(literal)-1]
-}
-
 // anthropicBlock is one block of an answer's content, of whatever type; in a
 // stream, what is known of it at its start.
 type anthropicBlock struct {

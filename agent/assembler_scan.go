@@ -146,6 +146,14 @@ func skipSpace(data []byte) []byte {
 
 func isString(value []byte) bool { return len(value) >= 2 && value[0] == '"' }
 
+// inside is a string literal without its quotes, nil if there is none.
+func inside(literal []byte) []byte {
+	if !isString(literal) {
+		return nil
+	}
+	return literal[1 : len(literal)-1]
+}
+
 // isEmpty tells whether value says nothing: null, "", [] or {}.
 func isEmpty(value []byte) bool {
 	switch string(value) {

@@ -121,8 +121,8 @@ func (o *Ollama) Models(ctx context.Context) ([]Model, error) {
 	}
 	var list struct {
 		Models []struct {
-			Name       string    `json:"name"`
-			ModifiedAt time.Time `json:"modified_at"`
+			Name       string          `json:"name"`
+			ModifiedAt json.RawMessage `json:"modified_at"`
 		} `json:"models"`
 	}
 	if err := json.Unmarshal(data, &list); err != nil {
@@ -130,11 +130,9 @@ func (o *Ollama) Models(ctx context.Context) ([]Model, error) {
 	}
 	models := make([]Model, 0, len(list.Models))
 	for _, m := range list.Models {
-		model := Model{ID: m.Name, OwnedBy: "ollama"}
-		if !m.ModifiedAt.IsZero() {
-			model.Created = m.ModifiedAt.Unix()
+		if m.Name != "" {
+			models = append(models, Model{ID: m.Name, Created: unixTime(m.ModifiedAt), OwnedBy: "ollama"})
 		}
-		models = append(models, model)
 	}
 	return models, nil
 }

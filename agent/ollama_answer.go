@@ -84,7 +84,7 @@ func (s *ollamaStream) take(lines []event) error {
 func (s *ollamaStream) add(line ollamaLine) error {
 	if line.model != nil && !bytes.Equal(line.model, s.model) {
 		s.model = append(s.model[:0], line.model...)
-		s.answer.model = unescape(line.model[1 : len(line.model)-1])
+		s.answer.model = unescape(inside(line.model))
 	}
 	if line.thinking != nil {
 		s.answer.reasoningLiteral(line.thinking)
@@ -157,7 +157,7 @@ func parseOllamaLine(data []byte) (line ollamaLine, ok bool) {
 	for first := true; c.more('}', first); first = false {
 		switch string(c.key()) {
 		case "model":
-			line.model = literal(&c).in(data)
+			line.model = present(literal(&c).in(data))
 		case "message":
 			parseOllamaMessage(&c, &line)
 		case "done":
