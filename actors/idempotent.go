@@ -25,7 +25,7 @@ const (
 // refused, or whose turn was not answered, is forgotten, so that a retry tries
 // again.
 type idempotent struct {
-	maxBytes int
+	maxBytes, maxCount int
 
 	mu    sync.Mutex
 	known map[string]*list.Element // of *remembered
@@ -40,6 +40,7 @@ type remembered struct {
 	ready       chan struct{} // closed when the message was accepted or refused
 	refused     bool
 
+	turn     string // of the caller's attempt
 	accepted Accepted
 	session  string
 	entry    *entry
@@ -48,7 +49,7 @@ type remembered struct {
 }
 
 func newIdempotent(maxBytes int) *idempotent {
-	return &idempotent{maxBytes: maxBytes, known: make(map[string]*list.Element)}
+	return &idempotent{maxBytes: maxBytes, maxCount: idempotentCount, known: make(map[string]*list.Element)}
 }
 
 // claim returns what is remembered of a key, or makes it the caller's to start.
@@ -56,15 +57,28 @@ func (i *idempotent) claim(idem *Idempotency) (r *remembered, mine bool) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	now := time.Now()
-	for e := i.order.Front(); e != nil && (now.Sub(e.Value.(*remembered).at) > idempotentAge || i.order.Len() >= idempotentCount); e = i.order.Front() {
+	for e := i.order.Front(); e != nil && now.Sub(e.Value.(*remembered).at) > idempotentAge; e = i.order.Front() {
 		i.forget(e)
 	}
 	if e, ok := i.known[idem.Key]; ok {
 		return e.Value.(*remembered), false
 	}
-	r = &remembered{key: idem.Key, fingerprint: idem.Fingerprint, at: now, ready: make(chan struct{})}
+	r = &remembered{key: idem.Key, fingerprint: idem.Fingerprint, at: now, turn: NewID("turn_"), ready: make(chan struct{})}
 	i.known[idem.Key] = i.order.PushBack(r)
+	i.bound()
 	return r, true
+}
+
+// bound forgets the oldest finished answers until the limits hold. The messages
+// whose turns run are fewer than the turns in flight, and stay.
+func (i *idempotent) bound() {
+	var next *list.Element
+	for e := i.order.Front(); e != nil && (i.bytes > i.maxBytes || i.order.Len() > i.maxCount); e = next {
+		next = e.Next()
+		if e.Value.(*remembered).done != nil {
+			i.forget(e)
+		}
+	}
 }
 
 func (i *idempotent) forget(e *list.Element) {
@@ -94,16 +108,19 @@ func (i *idempotent) started(r *remembered, e *entry, accepted *Accepted) {
 
 // ended keeps the events of an answered turn for the keys of all messages in it,
 // and forgets those of any other.
-func (i *idempotent) ended(keys []string, turn string, fate Fate, log *Log) {
-	answer := log.extract(turn)
+func (i *idempotent) ended(keys []turnKey, turn string, fate Fate, log *Log) {
+	var answer *Log
+	if fate == FateAnswered {
+		answer = log.extract(turn)
+	}
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	for _, key := range keys {
-		e, ok := i.known[key]
-		if !ok {
+		e, ok := i.known[key.key]
+		if !ok || e.Value.(*remembered).turn != key.turn {
 			continue
 		}
-		if fate != FateAnswered || answer == nil {
+		if answer == nil {
 			i.forget(e)
 			continue
 		}
@@ -111,9 +128,7 @@ func (i *idempotent) ended(keys []string, turn string, fate Fate, log *Log) {
 		r.done, r.entry, r.bytes = answer, nil, answer.bytes
 		i.bytes += r.bytes
 	}
-	for e := i.order.Front(); e != nil && i.bytes > i.maxBytes; e = i.order.Front() {
-		i.forget(e)
-	}
+	i.bound()
 }
 
 // startOnce starts a message unless its key has been seen.
@@ -130,22 +145,22 @@ func (s *System) startOnce(key Key, m StartTurn, idem *Idempotency) (*Started, e
 		if r.refused {
 			continue // refusals are not remembered
 		}
-		return s.replay(r, m.Watch), nil
+		return s.replay(r, m.Watch, m.Whole), nil
 	}
 }
 
 func (s *System) startFirst(key Key, m StartTurn, r *remembered) (*Started, error) {
-	m.IdempotencyKey = r.key
-	e, accepted, err := s.begin(key, &m)
+	m.IdempotencyKey, m.Turn = r.key, r.turn
+	e, sub, accepted, err := s.begin(key, &m)
 	s.idempotent.started(r, e, accepted)
 	if err != nil {
 		return nil, err
 	}
-	return s.started(e, accepted, m.Watch), nil
+	return s.started(e, sub, accepted), nil
 }
 
 // replay attaches to the turn that was started before.
-func (s *System) replay(r *remembered, watched bool) *Started {
+func (s *System) replay(r *remembered, watched, whole bool) *Started {
 	started := &Started{Accepted: r.accepted, Session: r.session, Replayed: true}
 	started.Position = 0
 	if !watched {
@@ -158,7 +173,8 @@ func (s *System) replay(r *remembered, watched bool) *Started {
 		started.Events = done.subscribe(0, r.accepted.Follow)
 		return started
 	}
-	started.Events = s.follow(e, r.accepted.After, r.accepted.Follow)
+	started.Events = e.log.add(&Subscription{cursor: r.accepted.After, turn: r.accepted.Follow, whole: whole})
+	s.watching(e, started.Events, r.accepted.Follow)
 	s.tell(e.pid, &watch{r.accepted.Follow})
 	return started
 }

@@ -110,6 +110,7 @@ type pending struct {
 func (l *Log) append(batch ...pending) uint64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	before, old := l.last, len(l.events)
 	for i := range batch {
 		p := &batch[i]
 		l.last++
@@ -120,7 +121,7 @@ func (l *Log) append(batch ...pending) uint64 {
 		l.bytes += len(p.data) + eventOverhead
 	}
 	for _, s := range l.subs {
-		s.appended(l.last-uint64(len(batch)), batch)
+		s.appended(before, l.events[old:])
 	}
 	l.trim()
 	return l.last
@@ -199,7 +200,8 @@ func (l *Log) close() {
 }
 
 // extract returns a log of one turn's events alone, or nil where some of them
-// are no longer in the window. The bytes are shared.
+// are no longer in the window. It has its own copy of the bytes, lest it hold
+// all that was appended beside them.
 func (l *Log) extract(turn string) *Log {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -209,6 +211,10 @@ func (l *Log) extract(turn string) *Log {
 			out.events = append(out.events, *e)
 			out.bytes += e.bytes()
 		}
+	}
+	out.slab = make([]byte, 0, out.bytes-len(out.events)*eventOverhead)
+	for i := range out.events {
+		out.events[i].Data = out.keep(out.events[i].Data)
 	}
 	if len(out.events) == 0 || out.events[0].Kind == EventDelta {
 		return nil
@@ -221,10 +227,26 @@ func (l *Log) extract(turn string) *Log {
 // subscribe starts a cursor past seq. turn narrows it to one turn's events; ""
 // is all of them.
 func (l *Log) subscribe(after uint64, turn string) *Subscription {
-	s := &Subscription{log: l, cursor: after, turn: turn, wake: make(chan struct{}, 1)}
+	return l.add(&Subscription{cursor: after, turn: turn})
+}
+
+// follow starts a cursor at the present end of the log, for a turn that is about
+// to come.
+func (l *Log) follow(turn string, whole bool) *Subscription {
+	return l.add(&Subscription{cursor: atEnd, turn: turn, whole: whole})
+}
+
+// atEnd is the cursor of a watcher of what is to come.
+const atEnd = ^uint64(0)
+
+func (l *Log) add(s *Subscription) *Subscription {
+	s.log, s.wake = l, make(chan struct{}, 1)
 	s.notify()
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if s.cursor == atEnd {
+		s.cursor = l.last
+	}
 	l.subs = append(l.subs, s)
 	return s
 }

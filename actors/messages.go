@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/asynkron/protoactor-go/actor"
+
 	"agentzero/agent"
 )
 
@@ -120,6 +122,8 @@ type Subscribe struct {
 	Live  bool
 	Epoch string
 	After uint64
+
+	counted bool // the actor's: the watcher was let in
 }
 
 // Subscribed says where the watcher starts.
@@ -183,11 +187,26 @@ type (
 	unwatch struct{ turn string }
 )
 
+// lostTurn and lostWatch tell that nobody has waited for the answer to a
+// StartTurn or a Subscribe.
+type (
+	lostTurn struct {
+		turn    string
+		watched bool
+	}
+	lostWatch struct{ subscribe *Subscribe }
+)
+
 // What the actor's helpers tell it.
 type (
 	loaded struct { // the journal was read
 		state *state
 		err   error
+	}
+	made struct { // the session's creation is durable
+		sender *actor.PID // to be answered; nil for nobody
+		answer *Description
+		err    error
 	}
 	journaled struct { // the turn's acceptance is durable
 		turn *turn
@@ -204,8 +223,11 @@ type (
 		turn *turn
 		err  error
 	}
-	expired   struct{ turn *turn } // the deadline of a waiting turn passed
-	graceOver struct{ turn *turn } // nobody came back
+	expired   struct{ turn *turn } // the turn's deadline passed
+	graceOver struct {             // nobody came back
+		turn    *turn
+		absence int
+	}
 	overdue   struct{ turn *turn } // a cancelled call did not return
 	deleted   struct{ err error }  // the journal forgot the session
 	idleCheck struct{ now bool }   // time to passivate; now: whatever the time
@@ -238,6 +260,7 @@ const (
 	ReasonShutdown     = "shutdown"
 	ReasonDeleted      = "session_deleted"
 	ReasonRevoked      = "token_revoked"
+	ReasonMoved        = "session_moved"
 )
 
 // Failure tells why a turn failed.

@@ -1,6 +1,7 @@
 package actors
 
 import (
+	"bytes"
 	"encoding/json"
 	"slices"
 	"time"
@@ -32,10 +33,10 @@ func (s *session) startTurn(m *StartTurn, sender *actor.PID) {
 	case !m.Deadline.IsZero() && !now.Before(m.Deadline):
 		s.refuse(sender, RefusedExpired, "the request's time limit had passed when it arrived", 0)
 		return
-	case s.busy() && m.Busy == BusyReject:
+	case s.answering() && m.Busy == BusyReject:
 		s.refuse(sender, RefusedBusy, "the session is answering another message", s.retryAfter())
 		return
-	case len(s.queue) >= live.QueueLimit:
+	case s.waiting() >= live.QueueLimit:
 		s.refuse(sender, RefusedQueueFull, "too many messages wait in this session", s.retryAfter())
 		return
 	case s.system.admission.full():
@@ -45,6 +46,22 @@ func (s *session) startTurn(m *StartTurn, sender *actor.PID) {
 	s.accept(t)
 }
 
+// answering reports whether a message would have to wait.
+func (s *session) answering() bool { return s.current != nil || len(s.queue) > 0 }
+
+// waiting counts the messages that wait behind the one that runs or is about
+// to, those that were merged among them.
+func (s *session) waiting() int {
+	n := len(s.queue)
+	for _, t := range s.queue {
+		n += len(t.members)
+	}
+	if s.current == nil && n > 0 {
+		n--
+	}
+	return n
+}
+
 // accept takes a turn in at its place and begins to write it down.
 func (s *session) accept(t *turn) {
 	created := !s.exists
@@ -52,6 +69,7 @@ func (s *session) accept(t *turn) {
 	if created {
 		s.created = t.accepted
 	}
+	s.flight = append(s.flight, t)
 	s.system.ledger.accepted.Add(1)
 	s.system.ledger.queued.Add(1)
 	if t.Watch {
@@ -81,13 +99,21 @@ func (s *session) accept(t *turn) {
 		return
 	}
 	s.append(events, func(err error) { s.system.tell(self, &journaled{t, err}) })
+	t.writing = true
 }
 
-// place puts a turn in the queue and returns how many are before it.
+// interrupts reports whether the turn takes the place of the present one.
+func (t *turn) interrupts() bool { return t.Busy == BusyInterrupt || t.Busy == BusyRollback }
+
+// place puts a turn in the queue and returns how many are before it. One that
+// interrupts goes before those that are content to wait.
 func (s *session) place(t *turn) int {
 	at := len(s.queue)
-	if t.Busy == BusyInterrupt || t.Busy == BusyRollback {
+	if t.interrupts() {
 		at = 0
+		for at < len(s.queue) && s.queue[at].interrupts() {
+			at++
+		}
 	}
 	s.queue = slices.Insert(s.queue, at, t)
 	if s.current != nil {
@@ -99,17 +125,20 @@ func (s *session) place(t *turn) int {
 // journaled: the turn is kept. Now its sender hears of it, and it takes part.
 func (s *session) journaled(m *journaled) {
 	t := m.turn
+	if t.phase != phaseJournal || !slices.Contains(s.flight, t) {
+		return // an incarnation before this one failed before it knew of this
+	}
+	t.writing = false
 	if m.err != nil {
-		s.unqueue(t)
-		s.system.ledger.accepted.Add(-1)
-		s.system.ledger.queued.Add(-1)
-		t.stopTimers()
-		s.refuse(t.sender, RefusedUnavailable, "the message could not be stored", time.Second)
+		s.unaccept(t)
+		s.failedWrite(m.err)
 		s.advance()
+		s.forget()
 		return
 	}
+	s.kept = true
 	if t.end != 0 { // cancelled meanwhile
-		s.respond(t.sender, &t.reply)
+		s.welcome(t)
 		s.finish(t)
 		return
 	}
@@ -120,15 +149,41 @@ func (s *session) journaled(m *journaled) {
 			return
 		}
 	case BusyInterrupt:
-		s.interrupt(ReasonInterrupted, false)
+		s.interrupt(t, ReasonInterrupted, false)
 	case BusyRollback:
-		s.interrupt(ReasonRolledBack, true)
+		s.interrupt(t, ReasonRolledBack, true)
 	}
 	s.advance()
 	if t.phase < phaseRunning && !t.queued {
 		s.announce(t)
 	}
+	s.welcome(t)
+}
+
+// welcome tells a turn's sender that it is accepted.
+func (s *session) welcome(t *turn) {
 	s.respond(t.sender, &t.reply)
+	t.sender = nil
+}
+
+// unaccept refuses a turn that could not be written down.
+func (s *session) unaccept(t *turn) {
+	s.unqueue(t)
+	s.land(t)
+	t.phase = phaseSettle
+	s.system.ledger.accepted.Add(-1)
+	s.system.ledger.queued.Add(-1)
+	t.stopTimers()
+	s.refuse(t.sender, RefusedUnavailable, "the message could not be stored", time.Second)
+	t.sender = nil
+	s.unmake()
+}
+
+// land ends the flight of a turn.
+func (s *session) land(t *turn) {
+	if i := slices.Index(s.flight, t); i >= 0 {
+		s.flight = slices.Delete(s.flight, i, i+1)
+	}
 }
 
 // announce logs that a turn waits.
@@ -144,23 +199,48 @@ func (s *session) collect(t *turn) bool {
 		return false
 	}
 	into := s.queue[i-1]
-	if into.phase != phaseQueued || into.Busy != BusyCollect || into.Own || t.Own {
+	if into.phase != phaseQueued || !into.takes(t) {
 		return false
 	}
 	into.Input = append(slices.Clone(into.Input), t.said...)
 	into.said = append(slices.Clone(into.said), t.said...)
 	into.watched += t.watched
+	into.Disconnect.Continue = into.Disconnect.Continue || t.Disconnect.Continue
+	into.Disconnect.Grace = max(into.Disconnect.Grace, t.Disconnect.Grace)
+	into.members = append(into.members, t.Turn)
 	into.keys, t.keys = append(into.keys, t.keys...), nil
 	t.reply.Follow = into.Turn
 	t.reply.Position = into.reply.Position
-	s.respond(t.sender, &t.reply)
+	s.welcome(t)
+	if t.watched > 0 {
+		into.stay()
+	}
 	t.fate, t.end, t.ending = FateMerged, EventMerged, TurnEvent{Into: into.Turn}
 	s.finish(t)
 	return true
 }
 
-// interrupt cancels the present turn for the sake of the next.
-func (s *session) interrupt(reason string, rollback bool) {
+// takes reports whether a turn may take another's message in: both collect, and
+// are to be answered in the same way.
+func (t *turn) takes(other *turn) bool {
+	return t.Busy == BusyCollect && other.Busy == BusyCollect && !t.Own && !other.Own &&
+		t.Whole == other.Whole && t.Model == other.Model && t.Class == other.Class && bytes.Equal(t.Params, other.Params)
+}
+
+// interrupt cancels the present turn for the sake of the next, and the turns
+// that wanted to interrupt it before: only the last of them is answered,
+// however long the present one takes to let go. They end behind it, so that
+// their messages stand in order.
+func (s *session) interrupt(next *turn, reason string, rollback bool) {
+	for _, t := range s.queue {
+		if t == next {
+			break
+		}
+		if t.interrupts() && t.phase == phaseQueued && t.end == 0 {
+			t.rollback = rollback
+			t.stop(reason)
+		}
+	}
 	if t := s.current; t != nil && t.phase < phaseSettle && t.stopped == "" {
 		t.rollback = rollback
 		s.cancel(t, reason)
@@ -169,7 +249,13 @@ func (s *session) interrupt(reason string, rollback bool) {
 
 // advance lets the next turn run if none does.
 func (s *session) advance() {
-	if s.current != nil || len(s.queue) == 0 || s.queue[0].phase != phaseQueued {
+	if s.current != nil {
+		return
+	}
+	for len(s.queue) > 0 && s.queue[0].phase == phaseQueued && s.queue[0].end != 0 {
+		s.finish(s.queue[0])
+	}
+	if len(s.queue) == 0 || s.queue[0].phase != phaseQueued {
 		return
 	}
 	t := s.queue[0]
@@ -193,9 +279,14 @@ func (s *session) expireAt(t *turn) {
 	t.expiry = time.AfterFunc(time.Until(t.Deadline), func() { s.system.tell(self, &expired{t}) })
 }
 
-// expired: the deadline of a turn that waits has passed.
+// expired: the deadline of a turn has passed. One that runs is over when the
+// agent has let go.
 func (s *session) expired(t *turn) {
-	if t.phase >= phaseRunning || t.end != 0 {
+	switch {
+	case t.end != 0, t.stopped != "", !slices.Contains(s.flight, t):
+		return
+	case t.phase == phaseRunning:
+		s.giveUpLater(t)
 		return
 	}
 	t.fate, t.end = FateExpired, EventFailed
@@ -230,19 +321,32 @@ func (s *session) cutOff(reason string) {
 
 // cancel ends a turn early. One that runs is over when the agent has let go.
 func (s *session) cancel(t *turn, reason string) {
-	t.stopped = reason
 	if t.phase == phaseRunning {
-		self := s.self
+		t.stopped = reason
 		t.cancel()
-		t.overdue = time.AfterFunc(s.system.options.CancelTimeout, func() { s.system.tell(self, &overdue{t}) })
+		s.giveUpLater(t)
 		return
 	}
-	t.fate, t.end = FateCancelled, EventInterrupted
+	t.stop(reason)
+	s.drop(t)
+}
+
+// stop decides that a turn is cut short.
+func (t *turn) stop(reason string) {
+	t.stopped = reason
+	t.fate, t.end, t.ending = FateCancelled, EventInterrupted, TurnEvent{Reason: reason}
 	if t.rollback {
 		t.fate = FateRolledBack
 	}
-	t.ending = TurnEvent{Reason: reason}
-	s.drop(t)
+}
+
+// giveUpLater bounds the time that the agent may take to let go of a turn.
+func (s *session) giveUpLater(t *turn) {
+	if t.overdue != nil {
+		return
+	}
+	self := s.self
+	t.overdue = time.AfterFunc(s.system.options.CancelTimeout, func() { s.system.tell(self, &overdue{t}) })
 }
 
 // drop takes a turn that never ran out of the order and ends it.

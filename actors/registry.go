@@ -17,8 +17,11 @@ type registry struct {
 	mu      sync.Mutex
 	entries map[Key]*entry
 	recent  *list.List          // of *entry, the latest leased first
-	brief   map[*entry]struct{} // those of stateless requests
+	brief   map[*entry]struct{} // those of stateless requests, and of deleted sessions
 	serial  uint64
+	leases  int
+	closed  bool
+	empty   chan struct{} // closed when the registry is, and no lease is left
 }
 
 // entry is a session's place in the registry, and what outlives the actor's
@@ -32,18 +35,26 @@ type entry struct {
 	place     *list.Element
 
 	// What a crashed incarnation leaves to the next; the actor's alone.
-	carry   []*turn
+	flight  []*turn
+	queue   []*turn
+	stash   []stashed
 	watched int
 	crashed bool
 }
 
 func newRegistry(s *System) *registry {
-	return &registry{system: s, entries: make(map[Key]*entry), recent: list.New(), brief: make(map[*entry]struct{})}
+	return &registry{system: s, entries: make(map[Key]*entry), recent: list.New(), brief: make(map[*entry]struct{}), empty: make(chan struct{})}
 }
 
-// lease returns the session's entry, with its actor alive until unlease.
+// lease returns the session's entry, with its actor alive until unlease; or nil
+// when the system is shut down.
 func (r *registry) lease(key Key) *entry {
 	r.mu.Lock()
+	if r.closed {
+		r.mu.Unlock()
+		return nil
+	}
+	r.leases++
 	e, ok := r.entries[key]
 	if ok {
 		e.leases++
@@ -78,11 +89,15 @@ func (r *registry) spawn(e *entry) *actor.PID {
 	return pid
 }
 
-// ephemeral starts an actor that no other message can reach.
+// ephemeral starts an actor that no other message can reach. It is leased, too.
 func (r *registry) ephemeral(owner string) *entry {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	e := &entry{key: Key{Owner: owner}, ephemeral: true, log: newLog(r.system.options.LogWindow)}
+	if r.closed {
+		return nil
+	}
+	r.leases++
+	e := &entry{key: Key{Owner: owner}, ephemeral: true, log: newLog(r.system.options.LogWindow), leases: 1}
 	e.pid = r.spawn(e)
 	r.brief[e] = struct{}{}
 	return e
@@ -113,6 +128,24 @@ func (r *registry) unlease(e *entry) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	e.leases--
+	r.leases--
+	if r.closed && r.leases == 0 {
+		close(r.empty)
+	}
+}
+
+// close lets nobody in any more. When the last lease ends, nothing that an actor
+// was sent waits for its answer.
+func (r *registry) close() (empty <-chan struct{}) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.closed {
+		r.closed = true
+		if r.leases == 0 {
+			close(r.empty)
+		}
+	}
+	return r.empty
 }
 
 // release lets an actor go, unless somebody holds a lease.
@@ -132,6 +165,7 @@ func (r *registry) retire(e *entry) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.remove(e)
+	r.brief[e] = struct{}{}
 }
 
 func (r *registry) remove(e *entry) {

@@ -1,6 +1,7 @@
 package actors
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"log/slog"
@@ -17,9 +18,11 @@ func (s *session) run(t *turn) {
 		s.system.admission.release(t.ticket) // it was cancelled while the grant was on its way
 		return
 	}
-	if t.expiry != nil {
-		t.expiry.Stop()
+	if !t.Deadline.IsZero() && !time.Now().Before(t.Deadline) {
+		s.expired(t)
+		return
 	}
+	s.expireAt(t)
 	t.phase = phaseRunning
 	t.started = time.Now()
 	t.pipe = newPipe()
@@ -32,8 +35,9 @@ func (s *session) run(t *turn) {
 	c := &call{system: s.system, self: s.self, turn: t, pipe: t.pipe, request: agent.Request{
 		Model: t.Model, Messages: s.conversation(t, s.system.live.Load().SystemPrompt), Params: t.Params, Whole: t.Whole,
 	}}
-	s.system.calls.Add(1)
-	go c.run(ctx)
+	if !s.system.background(func() { c.run(ctx) }) {
+		s.system.tell(s.self, &turnEnded{turn: t, err: context.Canceled})
+	}
 }
 
 // deltas moves what the agent has said since the last time into the log.
@@ -77,12 +81,12 @@ func (s *session) ended(m *turnEnded) {
 	t.result = m.result
 	switch {
 	case t.stopped != "":
-		t.fate, t.end, t.ending = FateCancelled, EventInterrupted, TurnEvent{Reason: t.stopped}
-		if t.rollback {
-			t.fate = FateRolledBack
-		}
+		t.stop(t.stopped)
 	case m.err != nil:
 		t.fate, t.end, t.ending = FateFailed, EventFailed, TurnEvent{Failure: failureOf(m.err)}
+		if t.ending.Failure.Expired {
+			t.fate = FateExpired
+		}
 	default:
 		t.fate, t.end = FateAnswered, EventCompleted
 		t.ending = TurnEvent{FinishReason: m.result.FinishReason, Model: m.result.Model, Usage: m.result.Usage}
@@ -96,6 +100,7 @@ func (s *session) halt(t *turn) {
 	case phaseRunning:
 		t.cancel()
 		t.pipe.close()
+		s.batch = nil // it refers to the pipe's buffers
 		s.system.admission.release(t.ticket)
 		s.system.ledger.running.Add(-1)
 		s.system.ledger.queued.Add(1) // it is in flight until it is settled
@@ -128,23 +133,31 @@ func (s *session) finish(t *turn) {
 	if t.fate != FateMerged {
 		s.add(t, record, now)
 	}
-	data, err := json.Marshal(&record)
-	if err != nil { // a provider's answer that is no JSON; it must not stop the session
-		s.system.options.Logger.Error("turn's end cannot be written", slog.String("turn_id", t.Turn), slog.Any("error", err))
-		record.Answer, record.Usage = nil, nil
-		data, _ = json.Marshal(&record)
-	}
+	data := s.encode(t, &record)
 	self := s.self
 	s.append([]store.Event{{Kind: journalEnded, Turn: t.Turn, At: now, Data: data}}, func(err error) {
 		s.system.tell(self, &settled{t, err})
 	})
+	t.writing = true
+}
+
+// encode is a record as the journal keeps it. What a provider answers may be no
+// JSON; that must not stop the session.
+func (s *session) encode(t *turn, record *endRecord) []byte {
+	data, err := json.Marshal(record)
+	if err != nil {
+		s.system.options.Logger.Error("turn's end cannot be written", slog.String("turn_id", t.Turn), slog.Any("error", err))
+		record.Answer, record.Usage = nil, nil
+		data, _ = json.Marshal(record)
+	}
+	return data
 }
 
 // record is what the journal keeps of a turn's end.
 func (s *session) record(t *turn) endRecord {
 	r := endRecord{
 		Fate: t.fate.String(), FinishReason: t.result.FinishReason, Model: t.result.Model, Usage: t.result.Usage,
-		Failure: t.ending.Failure, Reason: t.ending.Reason, Into: t.ending.Into,
+		Failure: t.ending.Failure, Reason: t.ending.Reason, Into: t.ending.Into, Ran: !t.started.IsZero(),
 	}
 	if !t.spoke || t.fate == FateRolledBack {
 		return r
@@ -160,8 +173,14 @@ func (s *session) record(t *turn) endRecord {
 // settled: the turn's end is kept. Now it is over for everybody.
 func (s *session) settled(m *settled) {
 	t := m.turn
-	if m.err != nil && !errors.Is(m.err, store.ErrClosed) {
+	t.writing = false
+	if m.err != nil {
 		s.system.options.Logger.Error("turn's end was not stored", slog.String("turn_id", t.Turn), slog.Any("error", m.err))
+		s.failedWrite(m.err)
+		if errors.Is(m.err, store.ErrFenced) && t.end == EventCompleted { // the new owner answers it again
+			t.fate, t.end = FateFailed, EventFailed
+			t.ending = TurnEvent{Failure: &Failure{Kind: KindInternal, Message: "the answer could not be stored: another owner has taken the session"}}
+		}
 	}
 	s.close(t)
 	if t == s.current {
@@ -178,22 +197,28 @@ func (s *session) close(t *turn) {
 	}
 	t.closed = true
 	t.stopTimers()
+	s.land(t)
+	var last []pending
 	if t.end == EventCompleted && t.result.Completion != nil {
-		s.log.append(pending{kind: EventCompletion, turn: t.Turn, data: t.result.Completion})
+		last = append(last, pending{kind: EventCompletion, turn: t.Turn, data: t.result.Completion})
 	}
-	s.event(t, t.end, t.ending)
+	s.log.append(append(last, telling(t, t.end, t.ending))...)
 	s.system.ended(s.log, t)
 }
 
 // event logs something that is not a delta.
 func (s *session) event(t *turn, kind EventKind, e TurnEvent) {
+	s.log.append(telling(t, kind, e))
+}
+
+func telling(t *turn, kind EventKind, e TurnEvent) pending {
 	e.Turn = t.Turn
 	data, err := json.Marshal(&e)
 	if err != nil { // only a provider's usage can be at fault
 		e.Usage = nil
 		data, _ = json.Marshal(&e)
 	}
-	s.log.append(pending{kind: kind, turn: t.Turn, data: data})
+	return pending{kind: kind, turn: t.Turn, data: data}
 }
 
 // find returns a turn that is in flight.

@@ -3,6 +3,7 @@ package actors
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"time"
 
@@ -21,10 +22,12 @@ type session struct {
 	self   *actor.PID
 
 	*state
+	kept    bool // the journal has the session
 	loading bool
 	stash   []stashed // what came while the journal was read
-	refusal *Refusal  // why nothing is accepted any more: deleted, or not readable
+	refusal *Refusal  // why nothing is accepted any more: deleted, moved, or not readable
 
+	flight  []*turn // all turns that were accepted and have not ended
 	current *turn   // the turn that runs or is the next to run
 	queue   []*turn // the turns that wait behind it
 	watched int     // watchers of the whole session
@@ -36,6 +39,9 @@ type session struct {
 	deleting bool // the journal is to be removed when nothing runs
 	deleter  *actor.PID
 }
+
+// maxStash is how many requests may wait for the journal to be read.
+const maxStash = 1000
 
 type stashed struct {
 	message any
@@ -55,16 +61,26 @@ func (s *session) Receive(ctx actor.Context) {
 		s.loaded(ctx, m)
 	default:
 		if s.loading {
-			s.stash = append(s.stash, stashed{m, ctx.Sender()})
+			s.hold(m, ctx.Sender())
 			return
 		}
 		s.receive(ctx, m, ctx.Sender())
 	}
 }
 
+// hold keeps a message until the session has its state.
+func (s *session) hold(message any, sender *actor.PID) {
+	if sender != nil && len(s.stash) >= maxStash {
+		s.refuse(sender, RefusedUnavailable, "too many messages wait for the session's journal", time.Second)
+		return
+	}
+	s.stash = append(s.stash, stashed{message, sender})
+}
+
 // receive handles what needs the session's state. The sender is given apart
 // because a stashed message has lost its context.
 func (s *session) receive(ctx actor.Context, message any, sender *actor.PID) {
+	defer s.failing(message, sender)
 	switch m := message.(type) {
 	case *deltasReady:
 		s.deltas(m.turn)
@@ -92,6 +108,13 @@ func (s *session) receive(ctx actor.Context, message any, sender *actor.PID) {
 	case *unwatch:
 		s.unwatch(m.turn)
 
+	case *lostTurn:
+		s.lostTurn(m)
+	case *lostWatch:
+		s.lostWatch(m.subscribe)
+
+	case *made:
+		s.made(m)
 	case *journaled:
 		s.journaled(m)
 	case *admitted:
@@ -103,9 +126,9 @@ func (s *session) receive(ctx actor.Context, message any, sender *actor.PID) {
 	case *expired:
 		s.expired(m.turn)
 	case *graceOver:
-		s.graceOver(m.turn)
+		s.graceOver(m)
 	case *overdue:
-		s.ended(&turnEnded{turn: m.turn, err: errOverdue})
+		s.overdue(m.turn)
 	case *deleted:
 		s.deleted(m)
 	case *cutOff:
@@ -121,78 +144,82 @@ func (s *session) wakeUp(ctx actor.Context) {
 	s.active = time.Now()
 	if s.entry.ephemeral {
 		s.state = &state{exists: true, created: s.active}
-		s.resume()
 		if s.entry.crashed {
 			s.rest(ctx)
 		}
 		return
 	}
 	s.loading = true
+	s.stash, s.entry.stash = s.entry.stash, nil
 	self := s.self
-	s.system.background(func() {
-		snapshot, err := s.system.options.Journal.Load(s.system.life, s.entry.key.id())
-		m := &loaded{state: &state{}}
-		switch {
-		case err == nil:
-			m.state, m.err = replay(snapshot)
-		case !errors.Is(err, store.ErrNotFound):
-			m.err = err
-		}
-		s.system.tell(self, m)
-	})
+	if !s.system.background(func() { s.system.tell(self, s.load()) }) {
+		s.system.tell(self, &loaded{err: context.Canceled})
+	}
 	s.idle = time.AfterFunc(s.system.options.IdleTimeout, func() { s.system.tell(self, &idleCheck{}) })
+}
+
+// load reads the journal, in a goroutine of its own.
+func (s *session) load() (m *loaded) {
+	m = &loaded{}
+	defer func() {
+		if p := recover(); p != nil {
+			m = &loaded{err: fmt.Errorf("panic: %v", p)}
+		}
+	}()
+	snapshot, err := s.system.options.Journal.Load(s.system.life, s.entry.key.id())
+	switch {
+	case err == nil:
+		m.state, m.err = replay(snapshot)
+	case !errors.Is(err, store.ErrNotFound):
+		m.err = err
+	}
+	return m
 }
 
 // loaded takes up what was remembered and then what came meanwhile.
 func (s *session) loaded(ctx actor.Context, m *loaded) {
 	s.loading = false
-	s.state = m.state
-	if m.err != nil {
-		s.system.options.Logger.Error("session cannot be read", slog.String("session", s.entry.key.Name), slog.Any("error", m.err))
-		s.state = &state{}
-		s.refusal = &Refusal{Code: RefusedUnavailable, Message: "the session's journal cannot be read"}
+	s.state, s.kept = m.state, m.state != nil
+	if m.err != nil || m.state == nil {
+		s.state, s.kept = &state{}, false
 	}
 	s.epoch++
 	s.resume()
-	stash := s.stash
-	s.stash = nil
-	for _, held := range stash {
+	if m.err != nil {
+		s.system.options.Logger.Error("session cannot be read", slog.String("session", s.entry.key.Name), slog.Any("error", m.err))
+		s.refusal = &Refusal{Code: RefusedUnavailable, Message: "the session's journal cannot be read", RetryAfter: time.Second}
+		s.failWaiting("the session's journal cannot be read")
+	}
+	s.advance()
+	for len(s.stash) > 0 {
+		held := s.stash[0]
+		s.stash = s.stash[1:]
 		s.receive(ctx, held.message, held.sender)
 	}
+	s.stash = nil
 	s.rest(ctx)
 }
 
-// resume takes over the turns that an incarnation before this one left waiting.
-func (s *session) resume() {
-	s.queue, s.entry.carry = s.entry.carry, nil
-	s.watched, s.entry.watched = s.entry.watched, 0
-	s.advance()
-}
-
-// crash leaves what can be saved to the next incarnation. The turn that ran is
-// lost with the state it worked on, and fails; those that wait go on.
-func (s *session) crash() {
-	if s.idle != nil {
-		s.idle.Stop()
+// overdue: the agent was told to let go of a turn and did not. It is left alone
+// to find its end.
+func (s *session) overdue(t *turn) {
+	err := errOverdue
+	if t.stopped == "" {
+		err = errExpired
 	}
-	if t := s.current; t != nil {
-		t.fate, t.end = FateFailed, EventFailed
-		t.ending = TurnEvent{Failure: &Failure{Kind: KindInternal, Message: "the session's actor was restarted"}}
-		s.halt(t)
-		s.finish(t)
-		s.close(t)
-	}
-	s.entry.carry, s.queue, s.current = s.queue, nil, nil
-	s.entry.watched, s.entry.crashed = s.watched, true
-	for _, held := range s.stash {
-		s.refuse(held.sender, RefusedUnavailable, "the session's actor was restarted", time.Second)
-	}
+	s.ended(&turnEnded{turn: t, err: err})
 }
 
 // stop ends the incarnation for good.
 func (s *session) stop() {
 	if s.idle != nil {
 		s.idle.Stop()
+	}
+	for _, t := range s.flight {
+		t.stopTimers()
+	}
+	for _, held := range s.stash {
+		s.refuse(held.sender, RefusedDraining, "the gateway is shutting down", time.Second)
 	}
 	s.log.close()
 	s.system.registry.stopped(s.entry)
@@ -219,7 +246,7 @@ func (s *session) wanted() bool { return s.watched > 0 || s.exists && s.refusal 
 
 // passivate stops a session that nobody needs now. The next message revives it.
 func (s *session) passivate(ctx actor.Context, now bool) {
-	if s.entry.ephemeral || s.loading {
+	if s.entry.ephemeral {
 		return
 	}
 	rest := s.system.options.IdleTimeout - time.Since(s.active)
@@ -236,7 +263,8 @@ func (s *session) passivate(ctx actor.Context, now bool) {
 	s.idle.Reset(rest)
 }
 
-func (s *session) busy() bool { return s.current != nil || len(s.queue) > 0 }
+// busy reports whether the actor must live on: some turn has not ended.
+func (s *session) busy() bool { return len(s.flight) > 0 }
 
 // append writes to the journal and tells the actor when it is done. A stateless
 // request has no journal.
@@ -263,5 +291,5 @@ func (s *session) turnContext(t *turn) (context.Context, context.CancelFunc) {
 	if t.Deadline.IsZero() {
 		return context.WithCancel(s.system.life)
 	}
-	return context.WithDeadline(s.system.life, t.Deadline)
+	return context.WithDeadlineCause(s.system.life, t.Deadline, errExpired)
 }

@@ -3,6 +3,7 @@ package actors
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"agentzero/agent"
@@ -18,6 +19,7 @@ type state struct {
 	metadata         json.RawMessage
 	system           []agent.Message // the latest system messages a client gave
 	items            []Item
+	bytes            int // of items
 	turns            int
 	usage            usage
 	// open holds the turns whose end the journal does not know, in order.
@@ -54,6 +56,8 @@ type endRecord struct {
 	Failure      *Failure        `json:"failure,omitempty"`
 	Reason       string          `json:"reason,omitempty"`
 	Into         string          `json:"into,omitempty"`
+	// Ran tells that the model was called.
+	Ran bool `json:"ran,omitempty"`
 }
 
 // replay rebuilds a state from a journal.
@@ -111,8 +115,10 @@ func (s *state) merge(into string, m StartTurn) {
 
 // add puts what an ended turn leaves into the conversation: of an answered one
 // the messages and the answer, of one that was cut short the messages and what
-// there is of the answer, of one that failed without a word, expired or was
-// rolled back nothing, so that its message can be sent again.
+// there is of the answer, of one that was interrupted before it ran the
+// messages, which the one that came instead goes on from. One that failed
+// without a word, expired, was rolled back, or was cancelled before it ran
+// leaves nothing, so that its message can be sent again.
 func (s *state) add(t *turn, r endRecord, at time.Time) {
 	s.updated = at
 	u := usageOf(r.Usage)
@@ -121,22 +127,55 @@ func (s *state) add(t *turn, r endRecord, at time.Time) {
 	switch {
 	case r.Fate == FateAnswered.String():
 		s.turns++
-	case r.Answer == nil && r.Fate != FateCancelled.String(), r.Fate == FateRolledBack.String():
+	case r.Fate == FateRolledBack.String():
+		return
+	case r.Answer == nil && (r.Fate != FateCancelled.String() || !r.Ran && r.Reason != ReasonInterrupted):
 		return
 	}
 	if len(t.system) > 0 {
 		s.system = t.system
 	}
 	if t.Own {
-		s.items = nil
+		s.items, s.bytes = nil, 0
 	}
 	for _, m := range t.said {
-		s.items = append(s.items, Item{Message: m, Turn: t.Turn, At: t.accepted})
+		s.say(Item{Message: m, Turn: t.Turn, At: t.accepted})
 	}
 	if r.Answer != nil {
-		s.items = append(s.items, Item{Message: *r.Answer, Turn: t.Turn, At: at, Interrupted: r.Interrupted})
+		s.say(Item{Message: *r.Answer, Turn: t.Turn, At: at, Interrupted: r.Interrupted})
+	}
+	s.trim()
+}
+
+// say adds a message to the conversation.
+func (s *state) say(item Item) {
+	s.items = append(s.items, item)
+	s.bytes += item.bytes()
+}
+
+// maxConversation bounds what a session keeps in memory of its conversation. It
+// is more than any model reads.
+const maxConversation = 32 << 20
+
+// trim drops the oldest turns of a conversation that has grown too long. The
+// newest turn always stays.
+func (s *state) trim() {
+	drop := 0
+	for s.bytes > maxConversation && s.items[drop].Turn != s.items[len(s.items)-1].Turn {
+		oldest := s.items[drop].Turn
+		for ; s.items[drop].Turn == oldest; drop++ {
+			s.bytes -= s.items[drop].bytes()
+		}
+	}
+	if drop > 0 {
+		s.items = slices.Clone(s.items[drop:]) // lets go of what was dropped; readers share the old one
 	}
 }
+
+func (i *Item) bytes() int { return len(i.Message.Text) + len(i.Message.Raw) + itemOverhead }
+
+// itemOverhead is the size of an Item without its message's bytes.
+const itemOverhead = 136
 
 // conversation is what the agent gets to see for a turn.
 func (s *state) conversation(t *turn, systemPrompt string) []agent.Message {

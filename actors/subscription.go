@@ -22,6 +22,8 @@ type Subscription struct {
 	cursor uint64
 	turn   string
 	wake   chan struct{}
+	whole  bool    // only the turn's end and its whole answer matter
+	ending []Event // those, kept for a whole watcher until it has read them
 
 	once    sync.Once
 	onClose func()
@@ -55,12 +57,19 @@ func (s *Subscription) notify() {
 // sequence number before. A watcher that had read everything and waits for
 // another turn passes over the batch, lest it fall out of the window without
 // having missed anything.
-func (s *Subscription) appended(before uint64, batch []pending) {
+func (s *Subscription) appended(before uint64, batch []Event) {
+	mine := false
 	for i := range batch {
-		if s.turn == "" || s.turn == batch[i].turn {
-			s.notify()
-			return
+		if e := &batch[i]; s.turn == "" || s.turn == e.Turn {
+			mine = true
+			if s.whole && (e.Kind == EventCompletion || e.Kind.Ends()) {
+				s.ending = append(s.ending, *e)
+			}
 		}
+	}
+	if mine {
+		s.notify()
+		return
 	}
 	if s.cursor == before {
 		s.cursor += uint64(len(batch))
@@ -69,14 +78,15 @@ func (s *Subscription) appended(before uint64, batch []pending) {
 
 // Read appends the events past the cursor to dst, at most max of them, and
 // moves the cursor. Without anything to read it returns dst as it was. It fails
-// with [ErrGap] or [ErrLogClosed].
+// with [ErrGap] or [ErrLogClosed]. A watcher of a turn that is answered as one
+// has no gap: it gets the answer, even if the log's window cannot hold it.
 func (s *Subscription) Read(dst []Event, max int) ([]Event, error) {
 	l := s.log
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	i, ok := l.after(s.cursor)
 	if !ok {
-		return dst, ErrGap
+		return s.readEnding(dst)
 	}
 	before := len(dst)
 	for ; i < len(l.events) && len(dst)-before < max; i++ {
@@ -98,12 +108,29 @@ func (s *Subscription) Read(dst []Event, max int) ([]Event, error) {
 	return dst, nil
 }
 
+// readEnding is for a cursor behind which events are missing.
+func (s *Subscription) readEnding(dst []Event) ([]Event, error) {
+	switch {
+	case !s.whole:
+		return dst, ErrGap
+	case len(s.ending) == 0 && s.log.closed:
+		return dst, ErrLogClosed
+	case len(s.ending) == 0:
+		return dst, nil // what is missing is told again in the whole answer
+	case len(s.ending) == 1 && s.ending[0].Kind == EventCompleted:
+		return dst, ErrGap // the agent gave no whole answer
+	}
+	dst = append(dst, s.ending...)
+	s.cursor, s.ending = s.log.last, nil
+	return dst, nil
+}
+
 // Follow narrows the subscription to another turn's events: the one that this
 // turn's message was merged into.
 func (s *Subscription) Follow(turn string) {
 	s.log.mu.Lock()
 	defer s.log.mu.Unlock()
-	s.turn = turn
+	s.turn, s.ending = turn, nil
 	s.notify()
 }
 

@@ -21,7 +21,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -120,15 +119,17 @@ type System struct {
 	draining atomic.Bool
 	life     context.Context // ends when the last turn must end
 	end      context.CancelFunc
-	calls    sync.WaitGroup // of agents at work
-	helpers  sync.WaitGroup // of journal reads and deletes
-	rest     chan struct{}  // receives when a turn has ended while draining
+	arriving atomic.Int64  // messages that are not accepted or refused yet
+	rest     chan struct{} // receives when a message has arrived or a turn has ended while draining
+	helpers  helpers
+
+	replyTimeout time.Duration
 }
 
 // NewSystem starts a system. It must be shut down.
 func NewSystem(o Options) *System {
 	o.setDefaults()
-	s := &System{options: o, admission: newAdmission(o.MaxRunning, o.MaxWaiting), rest: make(chan struct{}, 1)}
+	s := &System{options: o, admission: newAdmission(o.MaxRunning, o.MaxWaiting), rest: make(chan struct{}, 1), replyTimeout: defaultReplyTimeout}
 	s.Reload(o.Live)
 	s.life, s.end = context.WithCancel(context.Background())
 	s.idempotent = newIdempotent(o.MaxIdempotent)
@@ -165,24 +166,18 @@ func (h debugOnly) WithGroup(name string) slog.Handler {
 
 func (s *System) tell(to *actor.PID, message any) { s.root.Send(to, message) }
 
-// background runs a helper that ends by itself or with the system's life.
-func (s *System) background(f func()) {
-	s.helpers.Add(1)
-	go func() {
-		defer s.helpers.Done()
-		f()
-	}()
-}
+// errNoAnswer tells that an actor has not answered in time.
+var errNoAnswer = &Refusal{Code: RefusedUnavailable, Message: "the session does not answer", RetryAfter: time.Second}
 
-// replyTimeout is how long an actor may take to answer. It never waits for a
+// defaultReplyTimeout is how long an actor may take to answer. It never waits for a
 // model, only for its journal.
-const replyTimeout = 30 * time.Second
+const defaultReplyTimeout = 30 * time.Second
 
 // ask sends a message and waits for the reply. A [Refusal] comes back as error.
 func ask[Reply any](s *System, to *actor.PID, message any) (*Reply, error) {
-	answer, err := s.root.RequestFuture(to, message, replyTimeout).Result()
+	answer, err := s.root.RequestFuture(to, message, s.replyTimeout).Result()
 	if err != nil {
-		return nil, &Refusal{Code: RefusedUnavailable, Message: "the session does not answer: " + err.Error(), RetryAfter: time.Second}
+		return nil, errNoAnswer
 	}
 	switch answer := answer.(type) {
 	case *Reply:
@@ -215,48 +210,83 @@ func (s *System) Start(key Key, m StartTurn, idem *Idempotency) (*Started, error
 	if idem != nil {
 		return s.startOnce(key, m, idem)
 	}
-	e, accepted, err := s.begin(key, &m)
+	m.Turn = NewID("turn_")
+	e, sub, accepted, err := s.begin(key, &m)
 	if err != nil {
 		return nil, err
 	}
-	return s.started(e, accepted, m.Watch), nil
+	return s.started(e, sub, accepted), nil
 }
 
-// begin finds the session's actor and puts the message to it.
-func (s *System) begin(key Key, m *StartTurn) (*entry, *Accepted, error) {
-	m.Turn = NewID("turn_")
-	var e *entry
-	if key.Name == "" {
-		e = s.registry.ephemeral(key.Owner)
-	} else {
-		e = s.registry.lease(key)
-		defer s.registry.unlease(e)
+// begin finds the session's actor and puts the message to it. The watcher is
+// there before the message, so that nothing can pass it by.
+func (s *System) begin(key Key, m *StartTurn) (*entry, *Subscription, *Accepted, error) {
+	s.arriving.Add(1)
+	defer s.arrived()
+	e := s.enter(key)
+	if e == nil {
+		return nil, nil, nil, errDraining
+	}
+	defer s.registry.unlease(e)
+	var sub *Subscription
+	if m.Watch {
+		sub = e.log.follow(m.Turn, m.Whole)
 	}
 	accepted, err := ask[Accepted](s, e.pid, m)
-	return e, accepted, err
-}
-
-func (s *System) started(e *entry, accepted *Accepted, watched bool) *Started {
-	started := &Started{Accepted: *accepted, Session: e.key.Name}
-	if watched {
-		started.Events = s.follow(e, accepted.After, accepted.Follow)
+	if err == nil {
+		return e, sub, accepted, nil
 	}
-	return started
+	if sub != nil {
+		sub.Close()
+	}
+	if errors.Is(err, errNoAnswer) {
+		s.tell(e.pid, &lostTurn{m.Turn, m.Watch})
+	}
+	return nil, nil, nil, err
 }
 
-// follow watches one turn of a session whose actor counts the watcher already.
-func (s *System) follow(e *entry, after uint64, turn string) *Subscription {
-	sub := e.log.subscribe(after, turn)
+var errDraining = &Refusal{Code: RefusedDraining, Message: "the gateway is shutting down", RetryAfter: time.Second}
+
+// enter leases the entry for a message, or returns nil when none is let in.
+func (s *System) enter(key Key) *entry {
+	switch {
+	case s.draining.Load():
+		return nil
+	case key.Name == "":
+		return s.registry.ephemeral(key.Owner)
+	default:
+		return s.registry.lease(key)
+	}
+}
+
+func (s *System) started(e *entry, sub *Subscription, accepted *Accepted) *Started {
+	if sub != nil {
+		s.watching(e, sub, accepted.Follow)
+	}
+	return &Started{Accepted: *accepted, Session: e.key.Name, Events: sub}
+}
+
+// watching binds a subscription to a turn of a session whose actor counts the
+// watcher already.
+func (s *System) watching(e *entry, sub *Subscription, turn string) {
+	if sub.turn != turn {
+		sub.Follow(turn)
+	}
 	sub.onClose = func() { s.tell(e.pid, &unwatch{turn}) }
-	return sub
 }
 
 // Subscribe watches a session. The caller closes the subscription.
 func (s *System) Subscribe(key Key, m Subscribe) (*Subscription, error) {
 	e := s.registry.lease(key)
+	if e == nil {
+		return nil, errDraining
+	}
 	defer s.registry.unlease(e)
 	subscribed, err := ask[Subscribed](s, e.pid, &m)
 	if err != nil {
+		if errors.Is(err, errNoAnswer) {
+			s.tell(e.pid, &lostWatch{&m})
+		}
 		return nil, err
 	}
 	sub := e.log.subscribe(subscribed.After, "")
@@ -292,6 +322,9 @@ func (s *System) Delete(key Key) error {
 
 func request[Reply any](s *System, key Key, message any) (*Reply, error) {
 	e := s.registry.lease(key)
+	if e == nil {
+		return nil, errDraining
+	}
 	defer s.registry.unlease(e)
 	return ask[Reply](s, e.pid, message)
 }
@@ -330,56 +363,5 @@ func (s *System) ended(log *Log, t *turn) {
 	if len(t.keys) > 0 {
 		s.idempotent.ended(t.keys, t.Turn, t.fate, log)
 	}
-	if s.draining.Load() {
-		select {
-		case s.rest <- struct{}{}:
-		default:
-		}
-	}
-}
-
-// Drain refuses new messages from now on.
-func (s *System) Drain() { s.draining.Store(true) }
-
-// Settle drains, waits for the turns in flight until ctx ends, and interrupts
-// those that are left. It reports how many those were. Sessions can still be
-// read and watched afterwards.
-func (s *System) Settle(ctx context.Context) (interrupted int64) {
-	s.Drain()
-	s.wait(ctx)
-	interrupted = s.Counts().InFlight()
-	if interrupted > 0 {
-		for _, pid := range s.registry.live() {
-			s.tell(pid, &cutOff{ReasonShutdown})
-		}
-		limit, cancel := context.WithTimeout(context.Background(), s.options.CancelTimeout+time.Second)
-		s.wait(limit)
-		cancel()
-	}
-	return interrupted
-}
-
-// Shutdown settles within ctx and stops all actors. It reports how many turns
-// were interrupted. The journal stays open; it belongs to its maker.
-func (s *System) Shutdown(ctx context.Context) (interrupted int64) {
-	interrupted = s.Settle(ctx)
-	s.end()
-	s.calls.Wait()
-	for _, pid := range s.registry.live() {
-		_ = s.root.StopFuture(pid).Wait() // a timeout leaves an actor that holds nothing
-	}
-	s.helpers.Wait()
-	s.actors.Shutdown()
-	return interrupted
-}
-
-// wait returns when nothing is in flight, or with ctx.
-func (s *System) wait(ctx context.Context) {
-	for s.Counts().InFlight() > 0 {
-		select {
-		case <-s.rest:
-		case <-ctx.Done():
-			return
-		}
-	}
+	s.rested()
 }

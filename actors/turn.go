@@ -36,12 +36,15 @@ type turn struct {
 
 	sender  *actor.PID // of the StartTurn, until it is replied to
 	reply   Accepted
-	keys    []string // idempotency keys of its messages
-	queued  bool     // EventQueued was logged
+	writing bool      // the journal will tell of what this phase writes
+	keys    []turnKey // of its messages
+	members []string  // the turns merged into it
+	queued  bool      // EventQueued was logged
 	watched int
+	absence int // counts the times without a watcher
 
 	ticket   *ticket
-	expiry   *time.Timer // while it waits
+	expiry   *time.Timer // until its deadline
 	grace    *time.Timer // while nobody watches
 	overdue  *time.Timer // after a cancel
 	cancel   context.CancelFunc
@@ -58,6 +61,9 @@ type turn struct {
 	closed bool // its last event was logged
 }
 
+// turnKey is the idempotency key of a message, with the turn it was accepted as.
+type turnKey struct{ key, turn string }
+
 func newTurn(m StartTurn, sender *actor.PID, now time.Time) *turn {
 	t := &turn{StartTurn: m, sender: sender, accepted: now, said: m.Input}
 	for len(t.said) > 0 && isSystem(t.said[0]) {
@@ -65,7 +71,7 @@ func newTurn(m StartTurn, sender *actor.PID, now time.Time) *turn {
 	}
 	t.system = m.Input[:len(m.Input)-len(t.said)]
 	if m.IdempotencyKey != "" {
-		t.keys = []string{m.IdempotencyKey}
+		t.keys = []turnKey{{m.IdempotencyKey, m.Turn}}
 	}
 	return t
 }
@@ -92,7 +98,6 @@ type call struct {
 }
 
 func (c *call) run(ctx context.Context) {
-	defer c.system.calls.Done()
 	ready := &deltasReady{c.turn}
 	emit := func(deltas []agent.Delta) {
 		if len(deltas) > 0 && c.pipe.put(deltas) {
@@ -122,14 +127,15 @@ func (c *call) answer(ctx context.Context, emit func([]agent.Delta)) (result age
 var (
 	errPanic   = errors.New("the agent failed inside the gateway; the log has the details")
 	errOverdue = errors.New("the agent did not stop when it was told to")
+	errExpired = errors.New("the turn's time limit passed before the answer was whole")
 )
 
 // failureOf puts an error of the agent in plain data.
 func failureOf(err error) *Failure {
 	var failed *agent.Error
 	switch {
-	case errors.Is(err, context.DeadlineExceeded):
-		return &Failure{Kind: agent.KindTimeout, Expired: true, Message: "the turn's time limit passed before the answer was whole"}
+	case errors.Is(err, errExpired):
+		return &Failure{Kind: agent.KindTimeout, Expired: true, Message: errExpired.Error()}
 	case errors.As(err, &failed):
 		return &Failure{
 			Kind: failed.Kind, Message: failed.Error(), Status: failed.Status,

@@ -1,6 +1,8 @@
 package actors
 
 import (
+	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -13,7 +15,7 @@ import (
 func (s *session) subscribe(m *Subscribe, sender *actor.PID) {
 	if m.Create && s.refusal == nil && !s.exists {
 		s.make(nil)
-		s.append([]store.Event{{Kind: journalCreated, At: s.created}}, func(error) {})
+		s.appendMade(&made{})
 	}
 	if !s.known(sender) {
 		return
@@ -27,11 +29,9 @@ func (s *session) subscribe(m *Subscribe, sender *actor.PID) {
 		return
 	}
 	s.watched++
-	for _, t := range append(slices.Clone(s.queue), s.current) {
-		if t != nil && t.grace != nil {
-			t.grace.Stop()
-			t.grace = nil
-		}
+	m.counted = true
+	for _, t := range s.flight {
+		t.stay()
 	}
 	s.respond(sender, &Subscribed{After: after})
 }
@@ -40,10 +40,15 @@ func (s *session) subscribe(m *Subscribe, sender *actor.PID) {
 func (s *session) watch(id string) {
 	if t := s.find(id); t != nil {
 		t.watched++
-		if t.grace != nil {
-			t.grace.Stop()
-			t.grace = nil
-		}
+		t.stay()
+	}
+}
+
+// stay ends the wait for somebody to come back.
+func (t *turn) stay() {
+	if t.grace != nil {
+		t.grace.Stop()
+		t.grace = nil
 	}
 }
 
@@ -63,6 +68,28 @@ func (s *session) unwatch(id string) {
 	}
 }
 
+// lostTurn: the sender of a StartTurn was told that it failed, so the turn must
+// not happen, whether it was accepted or will be.
+func (s *session) lostTurn(m *lostTurn) {
+	for _, t := range slices.Clone(s.flight) {
+		switch {
+		case t.Turn == m.turn && t.phase < phaseSettle && t.stopped == "" && t.end == 0:
+			t.rollback = true
+			s.cancel(t, ReasonDisconnected)
+		case m.watched && slices.Contains(t.members, m.turn):
+			t.watched-- // the message is part of another turn by now
+			s.abandon(t)
+		}
+	}
+}
+
+// lostWatch: the sender of a Subscribe does not watch.
+func (s *session) lostWatch(m *Subscribe) {
+	if m.counted {
+		s.unwatch("")
+	}
+}
+
 // abandon deals with a turn that may have lost its last watcher, as its client
 // wished.
 func (s *session) abandon(t *turn) {
@@ -75,16 +102,19 @@ func (s *session) abandon(t *turn) {
 		return
 	}
 	self := s.self
-	t.grace = time.AfterFunc(t.Disconnect.Grace, func() { s.system.tell(self, &graceOver{t}) })
+	t.absence++
+	over := &graceOver{t, t.absence}
+	t.grace = time.AfterFunc(t.Disconnect.Grace, func() { s.system.tell(self, over) })
 }
 
 // graceOver cancels a turn that nobody came back for.
-func (s *session) graceOver(t *turn) {
-	if t.grace == nil || s.find(t.Turn) != t {
-		return
+func (s *session) graceOver(m *graceOver) {
+	t := m.turn
+	if t.grace == nil || t.absence != m.absence || s.find(t.Turn) != t {
+		return // somebody came back, or the turn has ended
 	}
 	t.grace = nil
-	if t.watched == 0 && s.watched == 0 && t.stopped == "" && t.phase < phaseSettle {
+	if t.stopped == "" && t.end == 0 && t.phase < phaseSettle {
 		s.cancel(t, ReasonDisconnected)
 	}
 }
@@ -108,14 +138,47 @@ func (s *session) create(m *CreateSession, sender *actor.PID) {
 		return
 	}
 	s.make(m.Metadata)
-	answer := s.description()
-	s.append([]store.Event{{Kind: journalCreated, At: s.created, Data: m.Metadata}}, func(err error) {
-		if err != nil {
-			s.refuse(sender, RefusedUnavailable, "the session could not be stored", time.Second)
-			return
-		}
-		s.respond(sender, answer)
+	s.appendMade(&made{sender: sender, answer: s.description()})
+}
+
+// appendMade writes the session's creation down.
+func (s *session) appendMade(m *made) {
+	self := s.self
+	s.append([]store.Event{{Kind: journalCreated, At: s.created, Data: s.metadata}}, func(err error) {
+		m.err = err
+		s.system.tell(self, m)
 	})
+}
+
+// made: the session's creation is kept.
+func (s *session) made(m *made) {
+	if m.err != nil {
+		s.failedWrite(m.err)
+		s.unmake()
+		s.refuse(m.sender, RefusedUnavailable, "the session could not be stored", time.Second)
+		return
+	}
+	s.kept = true
+	s.respond(m.sender, m.answer)
+}
+
+// unmake forgets a session that could not be written down.
+func (s *session) unmake() {
+	if s.kept || len(s.flight) > 0 {
+		return
+	}
+	s.state = &state{epoch: s.epoch}
+}
+
+// failedWrite learns from a failure of the journal. When another owner has taken
+// the session, what is known here is out of date: everything ends, and the next
+// message reads the journal anew.
+func (s *session) failedWrite(err error) {
+	if s.refusal != nil || !errors.Is(err, store.ErrFenced) {
+		return
+	}
+	s.refusal = &Refusal{Code: RefusedUnavailable, Message: "another owner has taken the session", RetryAfter: time.Second}
+	s.cutOff(ReasonMoved)
 }
 
 func (s *session) describe(sender *actor.PID) {
@@ -185,21 +248,25 @@ func (s *session) forget() {
 	}
 	s.deleting = false
 	self := s.self
-	s.system.background(func() {
+	if !s.system.background(func() {
 		err := s.system.options.Journal.Delete(s.system.life, s.entry.key.id())
 		s.system.tell(self, &deleted{err})
-	})
+	}) {
+		s.deleted(&deleted{context.Canceled})
+	}
 }
 
 // deleted: the journal has forgotten the session. A new one may take its name.
 func (s *session) deleted(m *deleted) {
+	deleter := s.deleter
+	s.deleter = nil
 	if m.err != nil {
 		s.refusal = nil
-		s.refuse(s.deleter, RefusedUnavailable, "the session could not be deleted", time.Second)
+		s.refuse(deleter, RefusedUnavailable, "the session could not be deleted", time.Second)
 		return
 	}
 	s.watched = 0
 	s.log.close()
 	s.system.registry.retire(s.entry)
-	s.respond(s.deleter, &Deleted{})
+	s.respond(deleter, &Deleted{})
 }
