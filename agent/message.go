@@ -59,7 +59,7 @@ func (m *Message) UnmarshalJSON(data []byte) error {
 	}
 	if !plain {
 		var compact bytes.Buffer
-		if err := json.Compact(&compact, data); err != nil {
+		if err := json.Compact(&compact, bytes.ToValidUTF8(data, []byte("\uFFFD"))); err != nil {
 			return err
 		}
 		m.Raw = compact.Bytes()

@@ -54,6 +54,9 @@ const (
 	// maxListBytes bounds a list of models. The largest public one has under 1 MiB.
 	maxListBytes = 16 << 20
 
+	// maxUnixTime is the end of the year 9999, when RFC 3339 has no more times.
+	maxUnixTime = 253402300799
+
 	jsonType = "application/json"
 	sseType  = "text/event-stream"
 )
@@ -209,7 +212,9 @@ func parseModelList(data []byte) ([]Model, error) {
 			continue
 		}
 		var created float64 // some servers write a fraction, or a string
-		_ = json.Unmarshal(e.Created, &created)
+		if json.Unmarshal(e.Created, &created) != nil || created < 0 || created > maxUnixTime {
+			created = 0
+		}
 		models = append(models, Model{ID: e.ID, Created: int64(created), OwnedBy: e.OwnedBy})
 	}
 	return models, nil

@@ -3,6 +3,7 @@ package agent
 import (
 	"bytes"
 	"encoding/json"
+	"strconv"
 	"unicode/utf8"
 )
 
@@ -15,6 +16,8 @@ type chunkParser struct {
 	modelLiteral []byte
 	usage        []byte // the last usage that was not null
 	finish       string // of choice 0, "" until it is known
+	// seen and finished tell of the choices by index, those above 63 left out.
+	seen, finished uint64
 
 	kept []extent
 }
@@ -26,14 +29,16 @@ func (e extent) in(data []byte) []byte { return data[e.start:e.end] }
 
 // choiceParts are the parts of a chunk's choices that are looked at.
 type choiceParts struct {
-	count   int
-	content extent // choice 0's text, zero if there is none
-	finish  extent // choice 0's finish reason, zero if it is null
+	count          int
+	content        extent // choice 0's text, zero if there is none
+	finish         extent // choice 0's finish reason, zero if it is null
+	seen, finished uint64 // as chunkParser has them
 }
 
 // parse reads one chunk. It changes data; the delta refers to it. Some chunks
 // are no delta (ok false): those that only tell the usage, and empty ones.
-// failure is the chunk's error member, where an upstream breaks off with one.
+// failure is the chunk's error member, or a chunk that is one as a whole, where an
+// upstream breaks off with it.
 // malformed: it is no JSON object.
 func (p *chunkParser) parse(data []byte) (d Delta, ok bool, failure []byte, malformed bool) {
 	if !utf8.Valid(data) {
@@ -52,8 +57,13 @@ func (p *chunkParser) parse(data []byte) (d Delta, ok bool, failure []byte, malf
 		key := c.key()
 		keep := true
 		switch string(key) {
-		case "id", "object", "created":
+		case "id", "created":
 			c.value()
+			keep = false
+		case "object":
+			if string(c.value()) == `"error"` { // vLLM's, which stands for the chunk
+				fault = data
+			}
 			keep = false
 		case "usage":
 			usage = c.value()
@@ -61,7 +71,9 @@ func (p *chunkParser) parse(data []byte) (d Delta, ok bool, failure []byte, malf
 		case "model":
 			model = c.value()
 		case "error":
-			fault = c.value()
+			if value := present(c.value()); value != nil {
+				fault = value
+			}
 		case "choices":
 			choices = parseChoices(&c)
 		default:
@@ -75,10 +87,12 @@ func (p *chunkParser) parse(data []byte) (d Delta, ok bool, failure []byte, malf
 	switch {
 	case !c.end():
 		return Delta{}, false, nil, true
-	case fault != nil && string(fault) != "null":
+	case fault != nil:
 		return Delta{}, false, fault, false
 	}
 	p.remember(model, usage, choices.finish.in(data))
+	p.seen |= choices.seen
+	p.finished |= choices.finished
 	if choices.count == 0 && usage != nil && string(usage) != "null" || len(p.kept) == 0 {
 		return Delta{}, false, nil, false
 	}
@@ -127,6 +141,11 @@ func (p *chunkParser) join(data []byte, content extent) Delta {
 	return d
 }
 
+// complete tells whether every choice that was seen has been told the end of.
+func (p *chunkParser) complete() bool {
+	return p.finish != "" && p.seen&^p.finished == 0
+}
+
 // result is what the stream has told of its end.
 func (p *chunkParser) result() Result {
 	r := Result{FinishReason: p.finish, Model: p.model}
@@ -154,16 +173,18 @@ func parseChoices(c *jsonChecker) choiceParts {
 	return parts
 }
 
-// parseChoice reads one choice into parts, if its index is 0, or absent from
-// the only one.
+// parseChoice reads one choice into parts, its text and finish reason only if its
+// index is 0, or absent from the only one.
 func parseChoice(c *jsonChecker, parts *choiceParts) {
-	wanted := parts.count == 0
+	index := parts.count
 	var content, finish extent
 	c.open('{')
 	for first := true; c.more('}', first); first = false {
 		switch string(c.key()) {
 		case "index":
-			wanted = string(c.value()) == "0"
+			if n, err := strconv.Atoi(string(c.value())); err == nil {
+				index = n
+			}
 		case "delta":
 			content = parseDelta(c)
 		case "finish_reason":
@@ -172,7 +193,13 @@ func parseChoice(c *jsonChecker, parts *choiceParts) {
 			c.value()
 		}
 	}
-	if !wanted {
+	if index >= 0 && index < 64 {
+		parts.seen |= 1 << index
+		if finish.end > 0 {
+			parts.finished |= 1 << index
+		}
+	}
+	if index != 0 {
 		return
 	}
 	if content.end > 0 {

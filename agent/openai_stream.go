@@ -78,17 +78,18 @@ func (s *openAIStream) take(events []event) ([]Delta, error) {
 	return s.deltas, nil
 }
 
-// endOfBody judges a body that ended without [DONE]. Some servers leave it out;
-// a finish reason tells as well that the answer is whole.
+// endOfBody judges a body that ended, or was cut, or stayed open in silence,
+// without [DONE]. Some servers leave it out; the finish reasons tell as well that
+// the answer is whole.
 func (s *openAIStream) endOfBody(err error) error {
-	switch {
-	case err != io.EOF:
-		return s.up.named(err)
-	case s.parser.finish != "":
-		return nil
-	default:
-		return s.up.errorf(KindCut, io.ErrUnexpectedEOF, "the answer ended before its end was told")
+	if err == io.EOF {
+		err = s.up.errorf(KindCut, io.ErrUnexpectedEOF, "the answer ended before its end was told")
 	}
+	var e *Error
+	if errors.As(err, &e) && (e.Kind == KindCut || e.Kind == KindTimeout) && s.parser.complete() {
+		return nil
+	}
+	return s.up.named(err)
 }
 
 // whole reads the answer to a request that was not for a stream.

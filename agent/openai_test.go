@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"unicode/utf8"
 )
 
 func TestOpenAIRequests(t *testing.T) {
@@ -166,7 +167,7 @@ func TestOpenAIModels(t *testing.T) {
 	tests := []struct{ name, body, want string }{
 		{"as OpenAI lists them", `{"object":"list","data":[{"id":"a","object":"model","created":5,"owned_by":"o"},{"id":"b"}]}`, "a 5 o, b 0 "},
 		{"the list alone", ` [{"id":"a","created":1.5}]`, "a 1 "},
-		{"odd entries", `{"data":[{"created":1},{"id":"a","created":"soon"},{"id":"b","created":null}]}`, "a 0 , b 0 "},
+		{"odd entries", `{"data":[{"created":1},{"id":"a","created":"soon"},{"id":"b","created":null},{"id":"c","created":1e300},{"id":"d","created":-1}]}`, "a 0 , b 0 , c 0 , d 0 "},
 		{"none", `{"data":null}`, ""},
 	}
 	for _, tt := range tests {
@@ -237,3 +238,36 @@ func TestOpenAIWithoutAModel(t *testing.T) {
 		})
 	}
 }
+
+func FuzzModelLists(f *testing.F) {
+	f.Add([]byte(`{"data":[{"id":"a","created":1e300,"owned_by":"o"},{"id":"b"}],"has_more":true,"last_id":"b"}`))
+	f.Add([]byte(` [{"id":"a","created":"x"}]`))
+	f.Add([]byte(`{"models":[{"name":"a","modified_at":"2026-01-01T00:00:00Z"}]}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		transport := roundTrip(func(*http.Request) *http.Response {
+			return &http.Response{StatusCode: 200, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(string(data)))}
+		})
+		openAI, anthropic, ollama := NewOpenAI(OpenAIOptions{BaseURL: "http://h"}), NewAnthropic(AnthropicOptions{}), NewOllama(OllamaOptions{BaseURL: "http://h"})
+		for _, up := range []*upstream{openAI.up, anthropic.up, ollama.up} {
+			up.client.Transport = transport
+		}
+		for _, lister := range []Lister{openAI, anthropic, ollama} {
+			models, err := lister.Models(t.Context())
+			if err != nil {
+				if asError(t, err).Kind != KindMalformed {
+					t.Fatalf("%T: %v", lister, err)
+				}
+				continue
+			}
+			for _, m := range models {
+				if m.ID == "" || m.Created > maxUnixTime || !utf8.ValidString(m.ID+m.OwnedBy) {
+					t.Fatalf("%T lists %+v", lister, m)
+				}
+			}
+		}
+	})
+}
+
+type roundTrip func(*http.Request) *http.Response
+
+func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r), nil }

@@ -23,9 +23,9 @@ type Timeouts struct {
 	// Connect bounds DNS, TCP and TLS together with the proxy's part: each of
 	// dialing and the TLS handshake may take this long. 0 means 10 s.
 	Connect time.Duration
-	// FirstByte bounds the wait for the headers of a streamed answer, once the
-	// request is sent. Model servers that load a model or read a long prompt
-	// first are slow here. 0 means 2 min.
+	// FirstByte bounds the sending of the request, and then the wait for the
+	// headers of a streamed answer. Model servers that load a model or read a
+	// long prompt first are slow here. 0 means 2 min.
 	FirstByte time.Duration
 	// Whole is FirstByte for an answer that is not streamed: its headers come
 	// when the model has written all of it. 0 means 10 min, as OpenAI's clients
@@ -229,11 +229,13 @@ func (u *upstream) url(path string) string {
 // connState tells how far a call came before it failed.
 type connState struct{ connected, reused, answered atomic.Bool }
 
+// trace calls sent when a connection is there to send on, and when all is sent.
 func (s *connState) trace(sent func()) *httptrace.ClientTrace {
 	return &httptrace.ClientTrace{
 		GotConn: func(i httptrace.GotConnInfo) {
 			s.connected.Store(true)
 			s.reused.Store(i.Reused)
+			sent()
 		},
 		WroteRequest:         func(httptrace.WroteRequestInfo) { sent() },
 		GotFirstResponseByte: func() { s.answered.Store(true) },

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -13,11 +14,13 @@ import (
 
 const (
 	maxErrorBodyBytes    = 64 << 10
+	errorBodyTime        = 5 * time.Second
 	maxErrorMessageBytes = 2 << 10
 )
 
 // statusError reads an answer whose status is not 2xx.
 func (u *upstream) statusError(resp *http.Response) *attemptError {
+	defer endAfter(resp.Body, errorBodyTime)()
 	// What cannot be read of an error's body takes nothing from its status.
 	body, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBodyBytes))
 	e := u.bodyError(KindStatus, body)
@@ -153,16 +156,12 @@ func plain(value json.RawMessage) string {
 	return string(value)
 }
 
+var htmlTitleTag = regexp.MustCompile(`(?is)<title[^>]*>(.*?)</title>`)
+
 func htmlTitle(page []byte) string {
-	lower := bytes.ToLower(page)
-	start := bytes.Index(lower, []byte("<title>"))
-	if start < 0 {
+	title := htmlTitleTag.FindSubmatch(page)
+	if title == nil {
 		return "no title"
 	}
-	start += len("<title>")
-	end := bytes.Index(lower[start:], []byte("</title>"))
-	if end < 0 {
-		return "no title"
-	}
-	return strings.TrimSpace(string(page[start : start+end]))
+	return strings.TrimSpace(string(title[1]))
 }

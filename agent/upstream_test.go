@@ -97,6 +97,20 @@ func TestUpstreamFailures(t *testing.T) {
 		{name: "an error event in the stream", serves: []exchange{sends(200, sseType, hello+"event: error\ndata: {\"message\":\"boom\"}\n\n")},
 			kind: KindCut, message: "boom", text: "Hel"},
 		{name: "no [DONE] after a finish reason", serves: []exchange{sends(200, sseType, hello+finish)}, text: "Hel"},
+		{name: "cut after a finish reason", serves: []exchange{cuts("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n" + chunked(hello+finish))},
+			text: "Hel"},
+		{name: "silence after a finish reason", serves: []exchange{all(sendsPart(hello+finish), isSilent)},
+			timeouts: Timeouts{Idle: timeoutUnderTest}, text: "Hel"},
+		{name: "no [DONE], and one of two choices is not finished", serves: []exchange{sends(200, sseType, hello+`data: {"choices":[{"index":1,"delta":{"content":"x"}}]}`+"\n\n"+finish)},
+			kind: KindCut, message: "ended before its end was told", text: "Hel"},
+		{name: "no [DONE], and both of two choices are finished", serves: []exchange{sends(200, sseType, hello+finish+`data: {"choices":[{"index":1,"delta":{},"finish_reason":"length"}]}`+"\n\n")},
+			text: "Hel"},
+		{name: "a chunk that is an error", serves: []exchange{sends(200, sseType, hello+`data: {"object":"error","message":"boom","type":"BadRequestError","code":400}`+"\n\n"+done)},
+			kind: KindStatus, status: 400, message: "boom", text: "Hel", code: "400"},
+		{name: "an error of a known type in the stream", serves: []exchange{sends(200, sseType, hello+`data: {"error":{"message":"boom","type":"overloaded_error"}}`+"\n\n")},
+			kind: KindStatus, status: 529, message: "boom", text: "Hel"},
+		{name: "data without a space, lines with CRLF", serves: []exchange{sends(200, sseType, strings.NewReplacer("data: ", "data:", "\n", "\r\n").Replace(hello+finish+done))}, text: "Hel"},
+		{name: "usage after the finish reason", serves: []exchange{sends(200, sseType, hello+finish+`data: {"choices":[],"usage":{"total_tokens":1}}`+"\n\n"+done)}, text: "Hel"},
 		{name: "no [DONE] and no finish reason", serves: []exchange{sends(200, sseType, hello)},
 			kind: KindCut, message: "ended before its end was told", text: "Hel"},
 		{name: "an empty stream", serves: []exchange{sends(200, sseType, "")},
@@ -177,6 +191,34 @@ func TestBaseURLs(t *testing.T) {
 	up := newUpstream(upstreamOptions{BaseURL: " https://host/openai/v1/?api-version=7 "})
 	if got := up.url("/models"); got != "https://host/openai/v1/models?api-version=7" {
 		t.Errorf("got %s", got)
+	}
+}
+
+// TestUpstreamThatDoesNotRead is about a request larger than what lies between.
+func TestUpstreamThatDoesNotRead(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	o := testOpenAI(t, "http://"+l.Addr().String(), Timeouts{FirstByte: timeoutUnderTest}, nil)
+	_, _, err = run(t, o, &Request{Model: "m", Messages: []Message{{Role: "user", Text: strings.Repeat("x", 32<<20)}}})
+	if e := asError(t, err); e.Kind != KindTimeout || !strings.Contains(e.Message, "no answer") {
+		t.Errorf("got %+v, want KindTimeout", e)
+	}
+}
+
+func TestURLsWithQueries(t *testing.T) {
+	tests := []struct{ base, path, want string }{
+		{"http://h/v1", "/models", "http://h/v1/models"},
+		{"http://h/v1", "/models?limit=5", "http://h/v1/models?limit=5"},
+		{"http://h/v1?key=a%20b", "/models", "http://h/v1/models?key=a%20b"},
+		{"http://h/v1?key=a", "/models?limit=5&after=x%2Fy", "http://h/v1/models?key=a&limit=5&after=x%2Fy"},
+	}
+	for _, tt := range tests {
+		if got := newUpstream(upstreamOptions{BaseURL: tt.base}).url(tt.path); got != tt.want {
+			t.Errorf("%s and %s: got %s, want %s", tt.base, tt.path, got, tt.want)
+		}
 	}
 }
 

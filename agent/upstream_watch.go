@@ -12,8 +12,8 @@ import (
 // errSilent is the cause of a call that ended because nothing came.
 var errSilent = errors.New("the upstream is silent")
 
-// watch ends a call that falls silent: once its request is sent it waits for
-// the headers, then within each Read for bytes. One timer serves the whole call.
+// watch ends a call that falls silent: while its request is sent, then waiting
+// for the headers, then within each Read for bytes. One timer serves the whole call.
 // A Read only notes when it began; the timer, when it fires, looks how long the
 // present Read has waited and arms itself for the rest.
 type watch struct {
@@ -46,8 +46,9 @@ func newWatch(parent context.Context) *watch {
 	return w
 }
 
-// sent begins the wait for the headers. Called again, when net/http sends the
-// request again, it begins anew; called late, after the answer, it does nothing.
+// sent begins the wait for the headers, or for the request to be sent. Called
+// again, when it was, or when net/http sends it again, it begins anew; called
+// late, after the answer, it does nothing.
 func (w *watch) sent(firstByte time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -152,10 +153,18 @@ const (
 // drain reads the rest of an answer that has told its end, so that the
 // connection can be used again. It gives up on one that goes on, or stays open.
 func drain(body io.Reader) {
-	if b, ok := body.(*watchedBody); ok {
-		timer := time.AfterFunc(drainTime, func() { b.watch.cancel(nil) })
-		defer timer.Stop()
-	}
+	defer endAfter(body, drainTime)()
 	// A rest that cannot be read costs a connection, not the answer.
 	_, _ = io.CopyN(io.Discard, body, drainBytes)
+}
+
+// endAfter ends the call that body is from, if the function it returns is not
+// called before.
+func endAfter(body io.Reader, d time.Duration) (stop func()) {
+	b, ok := body.(*watchedBody)
+	if !ok {
+		return func() {}
+	}
+	timer := time.AfterFunc(d, func() { b.watch.cancel(nil) })
+	return func() { timer.Stop() }
 }
