@@ -138,6 +138,14 @@ func TestDemoAnswers(t *testing.T) {
 		{[]string{"9^9^9"}, "sum", "too large"},
 		{[]string{"9^999"}, "sum", "= "},
 		{[]string{"what is 5"}, "otherwise", ""},
+		{[]string{"-(+2)^3"}, "sum", "= -8"},
+		{[]string{"2^0.5"}, "otherwise", ""},
+		{[]string{"0^-1"}, "sum", "divides by zero"},
+		{[]string{"(1+2"}, "otherwise", ""},
+		{[]string{"1.2.3 + 1"}, "otherwise", ""},
+		{[]string{"1 + 2 )"}, "otherwise", ""},
+		{[]string{"2^1001"}, "sum", "too large"},
+		{[]string{strings.Repeat("9*", 150) + "9"}, "otherwise", ""},
 
 		{[]string{"count to 5"}, "count", "1, 2, 3, 4, 5"},
 		{[]string{"Please count from 3 to 1"}, "count", "3, 2, 1"},
@@ -392,6 +400,13 @@ func TestDemoAnswersInJSON(t *testing.T) {
 			`{"answer":"1, 2, 3","confidence":3,"sure":true,"tags":["3"],"none":null}`},
 		{"references and alternatives", "count to 3", `{"type":"json_schema","json_schema":{"schema":{"$defs":{"p":{"type":"object","properties":{"x":{"type":["null","integer"]}},"required":["x"]}},"type":"object","properties":{"p":{"$ref":"#/$defs/p"},"q":{"anyOf":[{"type":"null"},{"const":7}]},"r":{"allOf":[{"type":"object","properties":{"a":{"type":"string","format":"date"}}},{"type":"object","properties":{"b":{"type":"string","maxLength":2,"minLength":2,"default":"zz"}}}]}}}}}`,
 			`{"p":{"x":3},"q":7,"r":{"a":"2026-01-31","b":"zz"}}`},
+		{"formats and bounds of strings", "hi", `{"type":"json_schema","json_schema":{"schema":{"type":"object","properties":{` +
+			`"a":{"type":"string","format":"email"},"b":{"type":"string","format":"uri"},"c":{"type":"string","format":"uuid"},"d":{"type":"string","format":"ipv4"},"e":{"type":"string","format":"hostname"},` +
+			`"f":{"type":"string","format":"date-time"},"g":{"type":"string","format":"time"},"h":{"type":"string","format":"odd","maxLength":1},"i":{"type":"string","minLength":4},"j":{"const":{"x": 1}}}}}}`,
+			`{"a":"ada@example.com","b":"https://example.com/","c":"123e4567-e89b-42d3-a456-426614174000","d":"192.0.2.1","e":"example.com","f":"2026-01-31T12:00:00Z","g":"12:00:00Z","h":"h","i":"hixx","j":{"x":1}}`},
+		{"bounds of numbers and lists", "hi", `{"type":"json_schema","json_schema":{"schema":{"type":"object","properties":{` +
+			`"a":{"type":"integer","minimum":2.5},"b":{"type":"number","exclusiveMinimum":1},"c":{"type":"number","exclusiveMaximum":1},"d":{"type":"number","maximum":-4},"e":{"type":"array","minItems":2},"f":{"type":"array","minItems":99,"items":{"type":"null"}},"g":{"$ref":"#/no/where"},"h":{"$ref":"http://elsewhere"}}}}}`,
+			`{"a":3,"b":2,"c":0,"d":-4,"e":["hi","hi"],"f":[` + strings.Repeat("null,", maxSampleItems-1) + `null],"g":null,"h":null}`},
 		{"a schema within itself ends", "hi", `{"type":"json_schema","json_schema":{"schema":{"type":"object","properties":{"self":{"$ref":"#"},"other":{"$ref":"#"}}}}}`, ``},
 	}
 	for _, tt := range tests {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"strings"
+	"unicode/utf8"
 )
 
 // Message is one message of a conversation in OpenAI's form.
@@ -32,6 +33,9 @@ func (m Message) MarshalJSON() ([]byte, error) {
 // UnmarshalJSON reads a message of OpenAI's API: an object with a role and a
 // content that is a string, null, absent, or a list of parts.
 func (m *Message) UnmarshalJSON(data []byte) error {
+	if !utf8.Valid(data) {
+		data = bytes.ToValidUTF8(data, []byte("\uFFFD"))
+	}
 	var fields map[string]json.RawMessage
 	if err := json.Unmarshal(data, &fields); err != nil {
 		return errors.New("a message must be an object")
@@ -59,7 +63,7 @@ func (m *Message) UnmarshalJSON(data []byte) error {
 	}
 	if !plain {
 		var compact bytes.Buffer
-		if err := json.Compact(&compact, bytes.ToValidUTF8(data, []byte("\uFFFD"))); err != nil {
+		if err := json.Compact(&compact, data); err != nil {
 			return err
 		}
 		m.Raw = compact.Bytes()
