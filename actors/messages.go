@@ -187,6 +187,10 @@ type (
 	unwatch struct{ turn string }
 )
 
+// IgnoreDeadLetterLogging tells protoactor that watchers often leave after their
+// session's actor.
+func (*unwatch) IgnoreDeadLetterLogging() {}
+
 // lostTurn and lostWatch tell that nobody has waited for the answer to a
 // StartTurn or a Subscribe.
 type (

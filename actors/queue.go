@@ -39,7 +39,7 @@ func (s *session) startTurn(m *StartTurn, sender *actor.PID) {
 	case s.waiting() >= live.QueueLimit:
 		s.refuse(sender, RefusedQueueFull, "too many messages wait in this session", s.retryAfter())
 		return
-	case s.system.admission.full():
+	case !s.answering() && s.system.admission.full():
 		s.refuse(sender, RefusedQueueFull, "too many messages wait in this gateway", s.retryAfter())
 		return
 	}

@@ -136,7 +136,10 @@ func NewSystem(o Options) *System {
 	// protoactor's own notes (dead letters of clients that left late, start and
 	// stop) matter to its developers only.
 	quiet := slog.New(debugOnly{o.Logger.Handler()})
-	s.actors = actor.NewActorSystem(actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return quiet }))
+	s.actors = actor.NewActorSystem(
+		actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return quiet }),
+		actor.WithDeadLetterThrottleInterval(10*time.Millisecond), // a goroutine waits it out
+	)
 	// A session that fails is restarted whatever it did: its neighbours do not
 	// notice, and a message that makes it fail is not tried again.
 	s.root = s.actors.Root.WithGuardian(actor.NewRestartingStrategy())
