@@ -95,12 +95,12 @@ func (s *anthropicStream) take(events []event) error {
 		}
 		parsed, ok := parseAnthropicEvent(e.data)
 		switch {
+		case e.name == "error" || parsed.failure != nil:
+			return s.up.brokenOff(e.data)
 		case !ok && e.torn:
 			return s.up.errorf(KindCut, nil, "the answer broke off within an event")
 		case !ok:
 			return s.up.errorf(KindMalformed, nil, "an event of the answer is not a JSON object")
-		case e.name == "error" || parsed.failure != nil:
-			return s.up.brokenOff(e.data)
 		}
 		if err := s.add(parsed); err != nil || s.ended {
 			return err

@@ -242,6 +242,8 @@ func TestAnthropicFailures(t *testing.T) {
 			KindCut, 0, "boom", "brand_new_error", "Hel", 1},
 		{"an error without an event's name", []exchange{sends(200, sseType, begun+`data: {"type":"error","error":{"type":"api_error","message":"boom"}}`+"\n\n")},
 			KindStatus, 500, "boom", "api_error", "Hel", 1},
+		{"an error that is text", []exchange{sends(200, sseType, begun+"event: error\ndata: upstream went away\n\n")},
+			KindCut, 0, "upstream went away", "", "Hel", 1},
 		{"an error answered with 200", []exchange{sends(200, jsonType, `{"type":"error","error":{"type":"not_found_error","message":"boom"}}`)},
 			KindStatus, 404, "boom", "not_found_error", "", 1},
 		{"cut in the middle", []exchange{cuts("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n" + chunked(begun))},
@@ -402,6 +404,47 @@ func TestAnthropicDropsThinkingThatIsTooLong(t *testing.T) {
 	s.closeBlock(0)
 	if deltas := s.answer.take(); len(deltas) != 0 {
 		t.Errorf("it is handed on with %s", deltas[0].Chunk[:100])
+	}
+}
+
+func TestAnthropicStreamAllocatesNothingPerEvent(t *testing.T) {
+	allocs := func(pieces int) float64 {
+		stream := anthropicTestStream(pieces)
+		return testing.AllocsPerRun(5, func() { runAnthropicStream(t, stream) })
+	}
+	if short, long := allocs(500), allocs(5000); long > short+10 {
+		t.Errorf("500 pieces take %.0f allocations, 5000 take %.0f", short, long)
+	}
+}
+
+// BenchmarkAnthropicStream is a stream of 1000 pieces, from its bytes to emit.
+func BenchmarkAnthropicStream(b *testing.B) {
+	stream := anthropicTestStream(1000)
+	b.SetBytes(int64(len(stream)))
+	b.ReportAllocs()
+	for b.Loop() {
+		runAnthropicStream(b, stream)
+	}
+}
+
+func anthropicTestStream(pieces int) []byte {
+	return []byte(anthropicStart + anthropicOpen("0", `{"type":"text","text":""}`) +
+		strings.Repeat(anthropicPiece("0", `{"type":"text_delta","text":" token"}`), pieces) + anthropicClose("0") + anthropicEnd("end_turn"))
+}
+
+// runAnthropicStream reads a stream as it comes off a socket, in pieces of a few
+// events.
+func runAnthropicStream(tb testing.TB, stream []byte) {
+	a := Anthropic{up: &upstream{}}
+	resp := &http.Response{Header: http.Header{"Content-Type": {sseType}}, Body: io.NopCloser(&pieces{data: stream, sizes: []int{700, 250, 1900}})}
+	content := 0
+	result, err := a.stream(resp, "m", func(deltas []Delta) {
+		for _, d := range deltas {
+			content += len(d.Content)
+		}
+	})
+	if err != nil || result.FinishReason != "stop" || content == 0 {
+		tb.Fatalf("%+v (%v), %d bytes of content", result, err, content)
 	}
 }
 

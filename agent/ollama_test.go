@@ -231,6 +231,22 @@ func TestOllamaModels(t *testing.T) {
 	}
 }
 
+func TestOllamaStreamAllocatesNothingPerLine(t *testing.T) {
+	allocs := func(lines int) float64 {
+		stream := []byte(strings.Repeat(ollamaSays(`"content":" token"`), lines) + ollamaEnds("stop"))
+		return testing.AllocsPerRun(5, func() {
+			o := Ollama{up: &upstream{}}
+			resp := &http.Response{Header: http.Header{"Content-Type": {ndjsonType}}, Body: io.NopCloser(&pieces{data: stream, sizes: []int{700, 250, 1900}})}
+			if _, err := o.stream(resp, "m", func([]Delta) {}); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+	if short, long := allocs(500), allocs(5000); long > short+10 {
+		t.Errorf("500 lines take %.0f allocations, 5000 take %.0f", short, long)
+	}
+}
+
 // FuzzOllamaLine holds whatever lines the upstream may send to what an Agent
 // promises.
 func FuzzOllamaLine(f *testing.F) {

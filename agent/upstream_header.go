@@ -9,12 +9,13 @@ import (
 )
 
 // requestHeader is what every call of an upstream sends: own, and further, which
-// users write and which overrides it. The error names the first, by name, that
-// HTTP cannot carry, and tells no value.
+// users write and which overrides it. White space around a value, such as the
+// line end of a file with a key, is left off. The error names the first, by name,
+// that HTTP cannot carry, and tells no value.
 func requestHeader(own http.Header, further map[string]string) (http.Header, error) {
-	header := own.Clone()
-	if header == nil {
-		header = http.Header{}
+	header := http.Header{}
+	for name := range own {
+		header.Set(name, strings.TrimSpace(own.Get(name)))
 	}
 	for name, value := range further {
 		header.Set(name, strings.TrimSpace(value))
@@ -64,7 +65,12 @@ const (
 
 // redactor takes secrets out of a text, and the values of headers.
 func redactor(secrets []string, headers map[string]string) *strings.Replacer {
-	all := slices.DeleteFunc(slices.Clone(secrets), func(s string) bool { return s == "" })
+	var all []string
+	for _, secret := range secrets {
+		if secret = strings.TrimSpace(secret); secret != "" {
+			all = append(all, secret)
+		}
+	}
 	for _, value := range headers {
 		if value = strings.TrimSpace(value); len(value) >= minSecretValue {
 			all = append(all, value)

@@ -14,8 +14,8 @@ func TestRequestHeaders(t *testing.T) {
 		got <- r
 		sends(200, sseType, string(testStream(2)))(t, w, r)
 	})
-	o := NewOpenAI(OpenAIOptions{Name: "test", BaseURL: server, APIKey: testKey, Headers: map[string]string{
-		"x-portkey-config": " pc-1\n", "authorization": "Basic abc", "User-Agent": "mine", "host": "tenant.example", "Accept": "text/html",
+	o := NewOpenAI(OpenAIOptions{Name: "test", BaseURL: server, APIKey: testKey + "\n", Headers: map[string]string{
+		"x-portkey-config": " pc-1\n", "User-Agent": "mine", "host": "tenant.example", "Accept": "text/html",
 	}})
 	defer o.Close()
 	if _, _, err := run(t, o, &Request{Model: "m"}); err != nil {
@@ -23,7 +23,7 @@ func TestRequestHeaders(t *testing.T) {
 	}
 	r := <-got
 	for name, want := range map[string]string{
-		"X-Portkey-Config": "pc-1", "Authorization": "Basic abc", "User-Agent": "mine", "Content-Type": jsonType,
+		"X-Portkey-Config": "pc-1", "Authorization": "Bearer " + testKey, "User-Agent": "mine", "Content-Type": jsonType,
 		"Accept": sseType, // which the answer's form hangs on
 	} {
 		if got := r.Header.Get(name); got != want {
