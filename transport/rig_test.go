@@ -2,8 +2,8 @@ package transport
 
 import (
 	"context"
-	"log/slog"
 	"net"
+	"sync"
 	"testing"
 	"time"
 
@@ -25,6 +25,7 @@ type rig struct {
 	agent   *scripted
 	auth    *tokens
 	address string
+	down    sync.Once
 }
 
 // settings are what a test may change before the rig starts.
@@ -76,11 +77,18 @@ func newRig(t testing.TB, change ...func(*settings)) *rig {
 
 // shutDown ends the rig as the command does: turns first, then connections.
 func (r *rig) shutDown() {
-	now, cancel := context.WithCancel(context.Background())
-	cancel()
-	r.server.Drain()
-	r.system.Shutdown(now)
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	r.down.Do(func() {
+		now, cancel := context.WithCancel(context.Background())
+		cancel()
+		r.server.Drain()
+		r.system.Shutdown(now)
+		r.shutServer(patience)
+	})
+}
+
+func (r *rig) shutServer(limit time.Duration) {
+	r.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
 	if err := r.server.Shutdown(ctx); err != nil {
 		r.t.Errorf("Shutdown: %v", err)
@@ -120,5 +128,3 @@ func closes(t testing.TB, what string, c <-chan struct{}) {
 		t.Fatalf("it never happened: %s", what)
 	}
 }
-
-func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }

@@ -99,8 +99,7 @@ func (st *stream) run(head []byte, first []actors.Event) {
 	st.line.setOnCut(st.unblock)
 	st.resume()
 	st.keepAliveEvery(s.options.KeepAlive)
-	st.torn = true // until the head is out
-	err := st.write(head)
+	err := st.begin(head)
 	if err == nil && st.preface != "" {
 		err = st.frame(append(make([]byte, sizeRoom, sizeRoom+len(st.preface)+8), st.preface...), false)
 	}
@@ -120,6 +119,15 @@ func (st *stream) run(head []byte, first []actors.Event) {
 	st.over()
 	st.conn.await()
 	_ = s.fast.ServeConn(st.conn) // its errors are the client's leaving
+}
+
+// begin writes the head, though the stream may have been cut already: what ends
+// it is told behind it.
+func (st *stream) begin(head []byte) error {
+	st.torn, st.ending = true, true
+	err := st.write(head)
+	st.ending = false
+	return err
 }
 
 // over ends what was begun by handOver.

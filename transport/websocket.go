@@ -262,7 +262,7 @@ func (w *socket) notice(e *Error) {
 // write sends what there is until the lifeline is cut.
 func (w *socket) write() {
 	o := &w.server.options
-	w.line.every(o.PingInterval)
+	w.line.every(min(o.PingInterval, o.WebSocketIdle))
 	active := time.Now()
 	var events []actors.Event
 	var buf []byte
