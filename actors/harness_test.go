@@ -253,9 +253,12 @@ func until(t testing.TB, sub *Subscription, stop func(*Event) bool) []Event {
 			receive(t, sub.Wake(), "an event, after "+strings.Join(story(all), " "))
 			continue
 		}
-		all = append(all, events...)
-		if stop(&events[0]) {
-			return all
+
+		for i := range events {
+			all = append(all, events[i])
+			if stop(&events[i]) {
+				return all
+			}
 		}
 	}
 }
@@ -368,6 +371,18 @@ func gone(t testing.TB, sub *Subscription) {
 		receive(t, sub.Wake(), "the end of an actor")
 	}
 }
+
+// observer tells the test of the turns that end, and can make the actor fail.
+type observer struct {
+	ends       chan Fate
+	firstDelta func()
+}
+
+func newObserver() *observer { return &observer{ends: make(chan Fate, 4096), firstDelta: func() {}} }
+
+func (o *observer) FirstDelta(time.Duration)             { o.firstDelta() }
+func (o *observer) Deltas(int)                           {}
+func (o *observer) TurnEnded(fate Fate, _ time.Duration) { o.ends <- fate }
 
 // askToGo tells a session's actor to passivate now, as the registry does when
 // there are too many.
