@@ -385,7 +385,9 @@ func (w *socket) writeEvents(buf []byte, events []actors.Event) ([]byte, error) 
 			buf = w.appendPlace(buf, e)
 			buf = append(buf, '}')
 		case actors.EventFailed, actors.EventInterrupted:
-			buf = appendErrorFrame(buf[:0], endError(e), func(dst []byte) []byte { return w.appendPlace(dst, e) })
+			failure := endError(e)
+			w.server.options.Metrics.failed(failure.Code)
+			buf = appendErrorFrame(buf[:0], failure, func(dst []byte) []byte { return w.appendPlace(dst, e) })
 		default:
 			i++
 			continue
