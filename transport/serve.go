@@ -276,6 +276,9 @@ func (s *Server) unreadable(ctx *fasthttp.RequestCtx, err error) {
 func (s *Server) unreadableError(ctx *fasthttp.RequestCtx, r *request, err error) *Error {
 	var small *fasthttp.ErrSmallBuffer
 	switch {
+	case errors.Is(err, fasthttp.ErrBodyTooLarge) && ctx.Request.Header.ContentLength() <= 0:
+		// It came in chunks, and fasthttp has forgotten whose it was.
+		return fail(CodeTooLarge, "the body is larger than this request may send")
 	case errors.Is(err, fasthttp.ErrBodyTooLarge):
 		if auth := s.authenticate(ctx, &request{route: &route{scope: scopeAny}}); auth != nil {
 			return errorOf(auth) // of strangers only little is read

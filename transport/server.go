@@ -214,6 +214,8 @@ func New(o Options) *Server {
 		CloseOnShutdown:       true,
 		NoDefaultServerHeader: true,
 		NoDefaultContentType:  true,
+		// Nothing here takes forms, which would be parsed into files.
+		DisablePreParseMultipartForm: true,
 		// Streams and WebSockets close their connections themselves.
 		KeepHijackedConns: true,
 		Logger:            fastLogger{o.Logger},
