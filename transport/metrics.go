@@ -155,6 +155,7 @@ func (m *Metrics) write(w io.Writer) {
 	var raw bytes.Buffer
 	m.set.WritePrometheus(&raw)
 	metrics.WriteProcessMetrics(&raw)
+	metrics.WriteFDMetrics(&raw)
 	describe(w, raw.Bytes())
 }
 
