@@ -145,11 +145,11 @@ func TestCollectMergesWhatWaits(t *testing.T) {
 	if e := &events[len(events)-1]; e.Kind != EventCompleted {
 		t.Errorf("the merged message's watcher saw %v", story(events))
 	}
+	equal(t, "conversation", conversation(t, s, chat), []string{"user: one", "assistant: 1", "user: two", "user: three", "assistant: 2 and 3"})
 	ended := s.Counts().Ended
 	if ended[FateMerged] != 1 || ended[FateAnswered] != 2 {
 		t.Errorf("fates %v", ended)
 	}
-	equal(t, "conversation", conversation(t, s, chat), []string{"user: one", "assistant: 1", "user: two", "user: three", "assistant: 2 and 3"})
 }
 
 func TestCollectMergesOnlyWhatIsAnsweredAlike(t *testing.T) {

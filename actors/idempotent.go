@@ -106,29 +106,40 @@ func (i *idempotent) started(r *remembered, e *entry, accepted *Accepted) {
 	close(r.ready)
 }
 
-// ended keeps the events of an answered turn for the keys of all messages in it,
-// and forgets those of any other.
-func (i *idempotent) ended(keys []turnKey, turn string, fate Fate, log *Log) {
-	var answer *Log
-	if fate == FateAnswered {
-		answer = log.extract(turn)
+// answered keeps the events of an answered turn for the keys of all messages in it.
+func (i *idempotent) answered(keys []turnKey, turn string, log *Log) {
+	answer := log.extract(turn)
+	if answer == nil {
+		i.failed(keys)
+		return
 	}
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	for _, key := range keys {
-		e, ok := i.known[key.key]
-		if !ok || e.Value.(*remembered).turn != key.turn {
-			continue
+		if e, ok := i.find(key); ok {
+			r := e.Value.(*remembered)
+			r.done, r.entry, r.bytes = answer, nil, answer.bytes
+			i.bytes += r.bytes
 		}
-		if answer == nil {
-			i.forget(e)
-			continue
-		}
-		r := e.Value.(*remembered)
-		r.done, r.entry, r.bytes = answer, nil, answer.bytes
-		i.bytes += r.bytes
 	}
 	i.bound()
+}
+
+// failed forgets the messages of a turn that was not answered.
+func (i *idempotent) failed(keys []turnKey) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	for _, key := range keys {
+		if e, ok := i.find(key); ok {
+			i.forget(e)
+		}
+	}
+}
+
+// find returns what is remembered of a key, if it is still of this turn.
+func (i *idempotent) find(key turnKey) (*list.Element, bool) {
+	e, ok := i.known[key.key]
+	return e, ok && e.Value.(*remembered).turn == key.turn
 }
 
 // startOnce starts a message unless its key has been seen.

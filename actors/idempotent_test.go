@@ -72,9 +72,6 @@ func TestARetryGetsTheFinishedAnswerAgain(t *testing.T) {
 			t.Errorf("again %+v", again)
 		}
 		equal(t, "what the retry sees", seqs(rest(t, again)), seqs(events))
-		if _, err := again.Events.Read(nil, 10); !errors.Is(err, ErrLogClosed) {
-			t.Errorf("after the end: %v", err)
-		}
 		if again := startOnce(t, s, key, message("hi"), once("k", "hi")); again.Events != nil || !again.Replayed {
 			t.Errorf("a retry that does not watch: %+v", again)
 		}
@@ -147,7 +144,7 @@ func TestFinishedAnswersAreForgottenAtTheLimitsAndRunningOnesAreNot(t *testing.T
 	}
 	finish := func(r *remembered, size int) {
 		l.append(pending{kind: EventStarted, turn: r.turn, data: make([]byte, size)})
-		i.ended([]turnKey{{r.key, r.turn}}, r.turn, FateAnswered, l)
+		i.answered([]turnKey{{r.key, r.turn}}, r.turn, l)
 	}
 	begin("runs")
 	for n := range 20 {
@@ -173,7 +170,7 @@ func TestTheEndOfATurnIsNotTakenForThatOfALaterOneWithItsKey(t *testing.T) {
 	i.forget(i.known["k"])
 	i.claim(once("k", ""))
 	l.append(pending{kind: EventStarted, turn: first.turn})
-	i.ended([]turnKey{{"k", first.turn}}, first.turn, FateAnswered, l)
+	i.answered([]turnKey{{"k", first.turn}}, first.turn, l)
 	if i.known["k"].Value.(*remembered).done != nil {
 		t.Error("the later turn got the former one's answer")
 	}

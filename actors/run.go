@@ -198,6 +198,9 @@ func (s *session) close(t *turn) {
 	t.closed = true
 	t.stopTimers()
 	s.land(t)
+	if t.fate != FateAnswered {
+		s.system.idempotent.failed(t.keys) // before anybody can hear of it and try again
+	}
 	var last []pending
 	if t.end == EventCompleted && t.result.Completion != nil {
 		last = append(last, pending{kind: EventCompletion, turn: t.Turn, data: t.result.Completion})

@@ -363,8 +363,8 @@ func (s *System) ended(log *Log, t *turn) {
 	s.ledger.queued.Add(-1)
 	s.ledger.ended[t.fate].Add(1)
 	s.options.Observer.TurnEnded(t.fate, time.Since(t.accepted))
-	if len(t.keys) > 0 {
-		s.idempotent.ended(t.keys, t.Turn, t.fate, log)
+	if len(t.keys) > 0 && t.fate == FateAnswered {
+		s.idempotent.answered(t.keys, t.Turn, log)
 	}
 	s.rested()
 }
