@@ -57,7 +57,7 @@ func TestARevivedSessionRemembersInterruptedMergedAndRolledBackTurnsAlike(t *tes
 	c.say("half")
 	until(t, first.Events, kind(EventDelta))
 	second := say(with(watched("two"), BusyInterrupt))
-	c = a.next(t)
+	a.next(t)
 	rolled := second
 	third := say(with(watched("three"), BusyRollback))
 	rest(t, rolled)

@@ -62,7 +62,9 @@ type Journal interface {
 	// is none, and calls done exactly once when they are as durable as this
 	// journal can make them, or with the reason they are not. done may be
 	// called before Append returns and must not block. Append itself does not
-	// wait for the disk. Events given in one call are kept all or none.
+	// wait for the disk. Events given in one call are kept all or none. The
+	// appends of one session take effect, and are answered, in the order of the
+	// calls; Load and Delete come after all appends that were called before them.
 	// It fails with [ErrFenced] when epoch is older than the newest seen.
 	Append(id ID, epoch uint64, events []Event, done func(error))
 	// Load reads a session, or fails with [ErrNotFound].
