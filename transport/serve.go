@@ -181,18 +181,20 @@ func (s *Server) authenticate(ctx *fasthttp.RequestCtx, r *request) error {
 		r.identity = openIdentity
 		return nil
 	}
-	token, given := bearer(ctx)
-	if given {
-		identity, ok := s.options.Auth.Verify(token)
-		if !ok {
-			return fail(CodeAuthFailed, "this token is not known here; it may have been revoked: pair again, or make a token with `agentzero token create`")
-		}
-		r.identity = identity
-	} else if identity, ok := s.webSocketIdentity(ctx, r); ok {
-		r.identity = identity
+	identity, given, known := Identity{}, false, false
+	if token, ok := bearer(ctx); ok {
+		given = true
+		identity, known = s.options.Auth.Verify(token)
 	} else {
-		return fail(CodeAuthRequired, "a token is needed: send `Authorization: Bearer TOKEN`; POST /pair with the code the gateway prints makes one")
+		identity, given, known = s.webSocketIdentity(ctx, r)
 	}
+	switch {
+	case !given:
+		return fail(CodeAuthRequired, "a token is needed: send `Authorization: Bearer TOKEN`; POST /pair with the code the gateway prints makes one")
+	case !known:
+		return fail(CodeAuthFailed, "this token is not known here; it may have been revoked: pair again, or make a token with `agentzero token create`")
+	}
+	r.identity = identity
 	if !r.route.scope.allows(r.identity) {
 		return fail(CodeAuthFailed, "this token's scope does not allow this request")
 	}

@@ -22,22 +22,25 @@ const (
 // webSocketIdentity finds the token of a browser, which cannot set headers: the
 // subprotocol bearer.TOKEN beside agentzero.v1, or a one-use ticket as
 // ticket.TICKET or ?ticket=.
-func (s *Server) webSocketIdentity(ctx *fasthttp.RequestCtx, r *request) (Identity, bool) {
+func (s *Server) webSocketIdentity(ctx *fasthttp.RequestCtx, r *request) (identity Identity, given, known bool) {
 	if r.route == nil || r.route.pattern != "/ws/chat" {
-		return Identity{}, false
+		return Identity{}, false, false
 	}
 	for _, p := range subprotocols(ctx) {
 		if token, ok := bytes.CutPrefix(p, []byte(bearerProto)); ok {
-			return s.options.Auth.Verify(token)
+			identity, known = s.options.Auth.Verify(token)
+			return identity, true, known
 		}
 		if ticket, ok := bytes.CutPrefix(p, []byte(ticketProto)); ok {
-			return s.options.Auth.RedeemTicket(string(ticket))
+			identity, known = s.options.Auth.RedeemTicket(string(ticket))
+			return identity, true, known
 		}
 	}
 	if ticket := ctx.QueryArgs().Peek("ticket"); len(ticket) > 0 {
-		return s.options.Auth.RedeemTicket(string(ticket))
+		identity, known = s.options.Auth.RedeemTicket(string(ticket))
+		return identity, true, known
 	}
-	return Identity{}, false
+	return Identity{}, false, false
 }
 
 func subprotocols(ctx *fasthttp.RequestCtx) [][]byte {

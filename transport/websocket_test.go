@@ -201,6 +201,8 @@ func TestUpgradesThatAreRefused(t *testing.T) {
 	}{
 		{"without a token", "", []string{"Authorization", ""}, 401, CodeAuthRequired},
 		{"with a wrong token", "", []string{"Authorization", "Bearer nobody"}, 403, CodeAuthFailed},
+		{"with a wrong token as a subprotocol", "", []string{"Authorization", "", "Sec-WebSocket-Protocol", "agentzero.v1, bearer.nobody"}, 403, CodeAuthFailed},
+		{"with a wrong ticket", "?ticket=none", []string{"Authorization", ""}, 403, CodeAuthFailed},
 		{"with the token in the address", "?token=" + chatToken, []string{"Authorization", ""}, 401, CodeAuthRequired},
 		{"from another site", "", []string{"Origin", "https://evil.example"}, 403, CodeOriginDenied},
 		{"with an odd session", "?session=a/b", nil, 400, CodeBadRequest},
