@@ -152,3 +152,80 @@ func TestTurnsWhoseJournalIsLostInACrashFail(t *testing.T) {
 		}
 	}
 }
+
+func TestAMessageThatIsBeingWrittenWhenTheActorFailsIsAcceptedAllTheSame(t *testing.T) {
+	j := newJournal()
+	s, a, _ := failingActor(t, Options{Journal: j})
+	first := start(t, s, chat, watched("one"))
+	waits := start(t, s, chat, watched("cancelled"))
+	c := a.next(t)
+	drain(j.arrived)
+	j.hold()
+	cancel(t, s, waits.Turn, waits.Turn)
+	j.next(t, journalEnded)
+	second := attemptStart(s, chat, watched("two"))
+	j.next(t, journalAccepted)
+	c.say("this makes the actor fail")
+	if e := outcome(t, first); e.Failure == nil || e.Failure.Kind != KindInternal {
+		t.Errorf("ended with %+v", e)
+	}
+	j.answer()
+	if e := outcome(t, waits); e.Reason != ReasonCancelled {
+		t.Errorf("the cancelled turn ended with %+v", e)
+	}
+	two := receive(t, second, "the acceptance")
+	if two.err != nil {
+		t.Fatal(two.err)
+	}
+	a.next(t).finish()
+	rest(t, two.started)
+	two.started.Events.Close()
+}
+
+func TestMessagesThatWaitForTheJournalOutliveAFailureOfTheActor(t *testing.T) {
+	j := newJournal()
+	read := make(chan struct{})
+	j.load = func(context.Context) error { <-read; return nil }
+	failed := false
+	j.fail = func(string) error {
+		if !failed {
+			failed = true
+			panic("journal")
+		}
+		return nil
+	}
+	s, a := scriptedSystem(t, Options{Journal: j})
+	e := s.registry.lease(chat)
+	defer s.registry.unlease(e)
+	first, second := message("one"), message("two")
+	first.Turn, second.Turn = "turn_1", "turn_2"
+	one := s.root.RequestFuture(e.pid, &first, patience)
+	two := s.root.RequestFuture(e.pid, &second, patience)
+	close(read)
+	if answer, err := one.Result(); err != nil {
+		t.Error(err)
+	} else if _, ok := answer.(*Refusal); !ok {
+		t.Errorf("the message that made the actor fail got %+v", answer)
+	}
+	if answer, err := two.Result(); err != nil {
+		t.Error(err)
+	} else if _, ok := answer.(*Accepted); !ok {
+		t.Errorf("the other message got %+v", answer)
+	}
+	a.next(t).finish()
+}
+
+func TestTooManyMessagesThatWaitForTheJournalAreRefused(t *testing.T) {
+	j := newJournal()
+	read := make(chan struct{})
+	j.load = func(context.Context) error { <-read; return nil }
+	s := testSystem(t, Options{Journal: j, Agent: echo})
+	e := s.registry.lease(chat)
+	defer s.registry.unlease(e)
+	for range maxStash {
+		s.root.RequestWithCustomSender(e.pid, &Describe{}, e.pid)
+	}
+	_, err := s.Describe(chat)
+	refused(t, err, RefusedUnavailable)
+	close(read)
+}
