@@ -252,7 +252,11 @@ var errCut = errors.New("transport: the stream was cut while its client was not 
 
 // unblock ends a write that waits for its client.
 func (st *stream) unblock() {
-	if st.writing.Load() {
+	switch {
+	case !st.writing.Load():
+	case st.line.reason.Load() == shutDown: // who reads gets the rest
+		_ = st.conn.SetWriteDeadline(time.Now().Add(closeWait))
+	default:
 		_ = st.conn.SetWriteDeadline(past)
 	}
 }
@@ -261,6 +265,9 @@ func (st *stream) unblock() {
 // waited for; one that takes nothing at all for the write timeout is given up.
 func (st *stream) write(b []byte) error {
 	timeout := st.server.options.WriteTimeout
+	if !st.ending && st.line.reason.Load() == shutDown {
+		st.ending, st.deadline = true, time.Time{}
+	}
 	if st.ending {
 		timeout = min(timeout, closeWait)
 	}

@@ -61,14 +61,21 @@ var errHungUp = &Error{Code: CodeInterrupted, Status: 499, Message: "the client 
 func (w *wait) next(events []actors.Event) ([]actors.Event, error) {
 	for {
 		<-w.events.Wake()
-		switch reason := w.line.reason.Load(); reason {
-		case alive:
+		reason := w.line.reason.Load()
+		switch reason {
 		case hungUp:
 			return events, errHungUp
-		default:
+		case revoked:
 			return events, errorOfReason(reason)
 		}
 		events, err := w.read(events)
+		if reason == shutDown { // the turns have ended; what they said is told before the end
+			if err != nil || len(events) == 0 {
+				return events, errorOfReason(reason)
+			}
+			w.events.Notify()
+			return events, nil
+		}
 		if err != nil || len(events) > 0 || w.line.isDue() {
 			return events, err
 		}

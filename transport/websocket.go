@@ -271,6 +271,9 @@ func (w *socket) write() {
 	var buf []byte
 	for range w.sub.Wake() {
 		if reason := w.line.reason.Load(); reason != alive {
+			if reason == shutDown {
+				w.writeRest()
+			}
 			w.goodbye(reason)
 			return
 		}
@@ -304,6 +307,19 @@ func (w *socket) write() {
 		clear(events)
 		if cap(events) > maxRead/4 || cap(buf) > maxPooled {
 			events, buf = nil, nil // a burst is over; the connection may be idle for long
+		}
+	}
+}
+
+// writeRest sends what the turns said before the gateway's end.
+func (w *socket) writeRest() {
+	for {
+		events, err := w.sub.Read(nil, maxRead)
+		if err != nil || len(events) == 0 {
+			return
+		}
+		if _, err := w.writeEvents(nil, events); err != nil {
+			return
 		}
 	}
 }
