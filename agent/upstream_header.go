@@ -55,8 +55,9 @@ func isHeaderValue(value string) bool {
 }
 
 const (
-	// minSecretValue is the shortest value of a header that is taken for a
-	// secret: to take out "1" or "on" would leave an error's text unreadable.
+	// minSecretValue is the shortest key or value of a header that is taken for a
+	// secret: to take out "1", "on", or the "x" that stands for a key where none
+	// is asked for, would leave an error's text unreadable.
 	minSecretValue = 4
 	// minSecretWord is the same for a word within a value, such as the token
 	// after "Bearer".
@@ -67,7 +68,7 @@ const (
 func redactor(secrets []string, headers map[string]string) *strings.Replacer {
 	var all []string
 	for _, secret := range secrets {
-		if secret = strings.TrimSpace(secret); secret != "" {
+		if secret = strings.TrimSpace(secret); len(secret) >= minSecretValue {
 			all = append(all, secret)
 		}
 	}
