@@ -16,6 +16,13 @@ type listener struct {
 	most    int64
 	refusal []byte // the whole answer
 	refused func()
+	once    sync.Once
+}
+
+// Close implements net.Listener. Both fasthttp and the server close it.
+func (l *listener) Close() (err error) {
+	l.once.Do(func() { err = l.Listener.Close() })
+	return err
 }
 
 func (l *listener) Accept() (net.Conn, error) {
@@ -42,19 +49,33 @@ func (l *listener) Accept() (net.Conn, error) {
 type connections struct {
 	open atomic.Int64
 
-	mu    sync.Mutex
-	fresh map[*conn]struct{} // those on which a first request has not begun
-	ended bool
+	mu        sync.Mutex
+	listeners []*listener
+	fresh     map[*conn]struct{} // those on which a first request has not begun
+	ended     bool
 }
 
-// end closes the connections whose first request has not begun. fasthttp knows
-// those that wait for a further one, but lets a first one take its time.
+// from takes a listener in, or reports that it is too late.
+func (cs *connections) from(l *listener) bool {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	cs.listeners = append(cs.listeners, l)
+	return !cs.ended
+}
+
+// end closes the listeners, and the connections whose first request has not
+// begun. fasthttp knows those that wait for a further one, but lets a first one
+// take its time; and it does not know a listener that it is about to serve.
 func (cs *connections) end() {
 	cs.mu.Lock()
 	cs.ended = true
 	fresh := cs.fresh
 	cs.fresh = nil
+	listeners := cs.listeners
 	cs.mu.Unlock()
+	for _, l := range listeners {
+		_ = l.Close() // nothing more can come of it in any case
+	}
 	for c := range fresh {
 		_ = c.Close()
 	}

@@ -31,7 +31,6 @@ type chunkFrames struct {
 	epoch string // "" writes no ids
 	head  []byte // up to the chunk's own members
 	usage bool
-	model string
 }
 
 func newChunkFrames(started *actors.Started, ids, usage bool) *chunkFrames {

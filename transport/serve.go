@@ -27,10 +27,8 @@ type request struct {
 	began    time.Time
 	method   string
 	path     string
-	code     Code  // of the error, if any
-	detached bool  // the handler has taken the connection over
-	status   int   // of a detached answer
-	bytes    int64 // of a detached answer
+	code     Code // of the error, if any
+	detached bool // the handler has taken the connection over
 }
 
 // handler answers a request, or returns why not.
@@ -60,13 +58,24 @@ func (s *Server) serve(rt *route) fasthttp.RequestHandler {
 }
 
 func (s *Server) pass(ctx *fasthttp.RequestCtx, r *request) (err error) {
+	return r.guard(func() error { return s.check(ctx, r) })
+}
+
+// guard runs f. A panic in it is an error of this request alone.
+func (r *request) guard(f func() error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			s.options.Logger.Error("handler panicked", slog.String("request_id", r.id), slog.String("route", r.route.pattern),
+			r.server.options.Logger.Error("handler panicked", slog.String("request_id", r.id), slog.String("route", r.route.pattern),
 				slog.Any("panic", p), slog.String("stack", string(debug.Stack())))
-			err = fail(CodeInternal, "the gateway failed; its log has the details under this request's id")
+			err = errorOf(errPanicked)
 		}
 	}()
+	return f()
+}
+
+var errPanicked = errors.New("transport: a handler panicked")
+
+func (s *Server) check(ctx *fasthttp.RequestCtx, r *request) error {
 	access := s.live.Load()
 	if err := access.checkHost(ctx); err != nil {
 		return err

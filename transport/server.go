@@ -240,10 +240,14 @@ func (s *Server) Reload(l Live) {
 
 // Serve answers the connections of l until Shutdown.
 func (s *Server) Serve(l net.Listener) error {
-	err := s.fast.Serve(&listener{
+	counted := &listener{
 		Listener: l, all: &s.connections, most: int64(s.options.MaxConnections),
 		refusal: tooManyConnections(), refused: func() { s.options.Metrics.failed(CodeQueueFull) },
-	})
+	}
+	if !s.connections.from(counted) {
+		return counted.Close()
+	}
+	err := s.fast.Serve(counted)
 	if errors.Is(err, net.ErrClosed) {
 		return nil
 	}

@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"net"
 	"testing"
 	"time"
 
@@ -104,5 +105,22 @@ func TestIdleConnectionsDoNotDelayTheEnd(t *testing.T) {
 	r.shutServer(3 * time.Second) // fasthttp alone would take 5
 	for _, c := range []*client{silent, streamed, answered} {
 		c.closed()
+	}
+}
+
+func TestAServerThatWasShutDownDoesNotServe(t *testing.T) {
+	r := newRig(t)
+	r.shutDown()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan error, 1)
+	go func() { served <- r.server.Serve(l) }()
+	if err := receive(t, "the end of Serve", served); err != nil {
+		t.Errorf("%v", err)
+	}
+	if _, err := net.Dial("tcp", l.Addr().String()); err == nil {
+		t.Error("it listens")
 	}
 }

@@ -99,13 +99,7 @@ func (st *stream) run(head []byte, first []actors.Event) {
 	st.line.setOnCut(st.unblock)
 	st.resume()
 	st.keepAliveEvery(s.options.KeepAlive)
-	err := st.begin(head)
-	if err == nil && st.preface != "" {
-		err = st.frame(append(make([]byte, sizeRoom, sizeRoom+len(st.preface)+8), st.preface...), false)
-	}
-	if err == nil {
-		err = st.pump(first)
-	}
+	err := st.request.guard(func() error { return st.tell(head, first) })
 	if reason := st.line.reason.Load(); err != nil && !st.torn && (reason == revoked || reason == shutDown) {
 		e := errorOfReason(reason)
 		st.request.code = e.Code
@@ -119,6 +113,20 @@ func (st *stream) run(head []byte, first []actors.Event) {
 	st.over()
 	st.conn.await()
 	_ = s.fast.ServeConn(st.conn) // its errors are the client's leaving
+}
+
+// tell writes the whole stream.
+func (st *stream) tell(head []byte, first []actors.Event) error {
+	if err := st.begin(head); err != nil {
+		return err
+	}
+	if st.preface != "" {
+		err := st.frame(append(make([]byte, sizeRoom, sizeRoom+len(st.preface)+8), st.preface...), false)
+		if err != nil {
+			return err
+		}
+	}
+	return st.pump(first)
 }
 
 // begin writes the head, though the stream may have been cut already: what ends

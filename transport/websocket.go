@@ -171,15 +171,15 @@ func (w *socket) run() {
 	m.webSocketsOpen.Inc()
 	w.line = s.newLifeline(w.sub, w.request.identity.TokenID)
 	// A writer that waits for its client is woken by the end of the connection.
-	w.line.setOnCut(func() {
-		time.AfterFunc(time.Second, func() { _ = w.conn.NetConn().SetDeadline(past) })
-	})
+	w.line.setOnCut(func() { time.AfterFunc(closeWait, func() { w.leave(past) }) })
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		w.write()
+		if w.request.guard(w.write) != nil {
+			w.leave(past)
+		}
 	}()
-	w.read()
+	_ = w.request.guard(w.read) // why it ended is known to the client, or of no use to it
 	w.line.cut(hungUp)
 	_ = w.conn.Close() // the library has answered a close, or told what was wrong
 	<-done
@@ -199,7 +199,7 @@ const closeWait = time.Second
 // read takes messages until the client leaves or breaks the protocol. The
 // library answers pings, closes with 1002 or 1007 what is no WebSocket, and
 // refuses what is too large with 1009.
-func (w *socket) read() {
+func (w *socket) read() error {
 	w.hear()
 	w.conn.SetReadLimit(int64(w.server.options.MaxBodyBytes))
 	w.conn.SetPongHandler(func(string) error { w.hear(); return nil })
@@ -208,7 +208,7 @@ func (w *socket) read() {
 	for {
 		kind, data, err := w.conn.ReadMessage()
 		if err != nil {
-			return
+			return err
 		}
 		if !w.hear() {
 			continue // the client has been told that it is over; it has its time to leave
@@ -235,7 +235,7 @@ func (w *socket) hear() bool {
 	if !w.over {
 		_ = w.conn.SetReadDeadline(time.Now().Add(o.PingInterval + o.PongTimeout))
 	}
-	return !w.over
+	return !w.over && w.line.reason.Load() == alive
 }
 
 // leave ends the reading at a time that no sign of life changes.
@@ -263,7 +263,7 @@ func (w *socket) notice(e *Error) {
 }
 
 // write sends what there is until the lifeline is cut.
-func (w *socket) write() {
+func (w *socket) write() error {
 	o := &w.server.options
 	w.line.every(min(o.PingInterval, o.WebSocketIdle))
 	active := time.Now()
@@ -275,7 +275,7 @@ func (w *socket) write() {
 				w.writeRest()
 			}
 			w.goodbye(reason)
-			return
+			return nil
 		}
 		err := w.writeNotices()
 		if err == nil {
@@ -285,7 +285,7 @@ func (w *socket) write() {
 			events, err = w.sub.Read(events[:0], maxRead)
 			if err != nil {
 				w.closeWith(websocket.CloseNormalClosure, readError(err))
-				return
+				return nil
 			}
 			buf, err = w.writeEvents(buf[:0], events)
 		}
@@ -295,20 +295,20 @@ func (w *socket) write() {
 		if err == nil && w.line.isDue() {
 			if time.Since(active) >= o.WebSocketIdle {
 				w.closeWith(websocket.CloseNormalClosure, nil)
-				return
+				return nil
 			}
 			err = w.conn.WriteControl(websocket.PingMessage, nil, time.Now().Add(closeWait))
 			w.line.every(min(o.PingInterval, max(time.Millisecond, o.WebSocketIdle-time.Since(active))))
 		}
 		if err != nil {
-			w.leave(past)
-			return
+			return err
 		}
 		clear(events)
 		if cap(events) > maxRead/4 || cap(buf) > maxPooled {
 			events, buf = nil, nil // a burst is over; the connection may be idle for long
 		}
 	}
+	return nil
 }
 
 // writeRest sends what the turns said before the gateway's end.

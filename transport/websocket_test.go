@@ -262,7 +262,7 @@ func TestABrowsersWaysToSayWhoItIs(t *testing.T) {
 	t.Run("a ticket in the address, once", func(t *testing.T) {
 		query := "?ticket=" + ticket()
 		r.socket(query, "Authorization", "")
-		if ws, err := r.upgrade(query, "Authorization", ""); err == nil || ws.StatusCode != 401 {
+		if ws, err := r.upgrade(query, "Authorization", ""); err == nil || ws.StatusCode != 403 {
 			t.Errorf("again: %v", err)
 		}
 	})
