@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"github.com/fasthttp/websocket"
 	"github.com/valyala/fasthttp"
@@ -197,8 +198,8 @@ func (w *socket) run() {
 const closeWait = time.Second
 
 // read takes messages until the client leaves or breaks the protocol. The
-// library answers pings, closes with 1002 or 1007 what is no WebSocket, and
-// refuses what is too large with 1009.
+// library answers pings, closes with 1002 what is no WebSocket, and refuses what
+// is too large with 1009. That text is UTF-8 it leaves to its user.
 func (w *socket) read() error {
 	w.hear()
 	w.conn.SetReadLimit(int64(w.server.options.MaxBodyBytes))
@@ -216,6 +217,10 @@ func (w *socket) read() error {
 		w.mu.Lock()
 		w.spoken = true
 		w.mu.Unlock()
+		if kind == websocket.TextMessage && !utf8.Valid(data) {
+			w.refuse(websocket.CloseInvalidFramePayloadData)
+			continue
+		}
 		if kind != websocket.TextMessage {
 			w.notice(badRequest("", "binary frames are not taken here; send text"))
 			continue
@@ -224,6 +229,13 @@ func (w *socket) read() error {
 			w.notice(errorOf(err))
 		}
 	}
+}
+
+// refuse closes a connection whose client breaks the protocol. The client has a
+// moment to read why.
+func (w *socket) refuse(code int) {
+	_ = w.conn.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(code, ""), time.Now().Add(closeWait))
+	w.leave(time.Now().Add(closeWait))
 }
 
 // hear notes a sign of life and gives the client time for the next. It reports

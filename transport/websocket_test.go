@@ -315,6 +315,14 @@ func TestAMessageThatIsTooLargeClosesTheSocket(t *testing.T) {
 	}
 }
 
+func TestTextThatIsNotUTF8ClosesTheSocket(t *testing.T) {
+	ws := newRig(t).socket("")
+	ws.say("gr\xfc\xdfe")
+	if code := ws.closed(); code != websocket.CloseInvalidFramePayloadData {
+		t.Errorf("closed with %d", code)
+	}
+}
+
 func TestMessagesOverWebSocketAreLimitedToo(t *testing.T) {
 	r := newRig(t, func(s *settings) { s.Live.RateLimit, s.Live.RateWindow = 2, time.Hour })
 	r.agent.always("Hi")
