@@ -125,7 +125,7 @@ func TestAStreamWhoseClientTakesNothingIsGivenUp(t *testing.T) {
 	turn := r.agent.next()
 	for range 64 {
 		select {
-		case turn.say <- strings.Repeat("x", 128<<10):
+		case turn.say <- delta(strings.Repeat("x", 128<<10)):
 		case <-turn.cancelled:
 			return
 		}

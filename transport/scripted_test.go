@@ -47,12 +47,12 @@ func (a *scripted) Run(ctx context.Context, req *agent.Request, emit func([]agen
 		emit([]agent.Delta{delta(text)})
 		return finished, nil
 	}
-	c := &call{t: a.t, request: req, say: make(chan string), end: make(chan outcome, 1), cancelled: make(chan struct{})}
+	c := &call{t: a.t, request: req, say: make(chan agent.Delta), end: make(chan outcome, 1), cancelled: make(chan struct{})}
 	a.calls <- c
 	for {
 		select {
-		case text := <-c.say:
-			emit([]agent.Delta{delta(text)})
+		case d := <-c.say:
+			emit([]agent.Delta{d})
 		case o := <-c.end:
 			return o.result, o.err
 		case <-ctx.Done():
@@ -73,7 +73,7 @@ func (a *scripted) Models(context.Context) ([]agent.Model, error) {
 type call struct {
 	t         testing.TB
 	request   *agent.Request
-	say       chan string
+	say       chan agent.Delta
 	end       chan outcome
 	cancelled chan struct{} // closed when the call was told to stop
 }
@@ -89,8 +89,15 @@ var finished = agent.Result{FinishReason: "stop", Model: "m", Usage: json.RawMes
 func (c *call) says(texts ...string) {
 	c.t.Helper()
 	for _, text := range texts {
+		c.emits(delta(text))
+	}
+}
+
+func (c *call) emits(deltas ...agent.Delta) {
+	c.t.Helper()
+	for _, d := range deltas {
 		select {
-		case c.say <- text:
+		case c.say <- d:
 		case <-c.cancelled:
 			c.t.Fatal("the call was cancelled while it spoke")
 		}
