@@ -53,27 +53,29 @@ func gapEvent(key actors.Key, r *actors.Refusal) string {
 }
 
 // resumePoint reads Last-Event-ID or ?after=: `<epoch>-<seq>`, or a bare number of
-// the present epoch. Without either the stream is live.
+// the present epoch. Without either the stream is live. An EventSource that comes
+// back sends its Last-Event-ID to the address it began with, which may say after.
 func resumePoint(ctx *fasthttp.RequestCtx) (at actors.Subscribe, eventSource bool, err error) {
-	value := string(ctx.Request.Header.Peek("Last-Event-ID"))
-	eventSource = value != ""
-	if value == "" {
-		value = string(ctx.QueryArgs().Peek("after"))
+	at = actors.Subscribe{Live: true}
+	if value := string(ctx.QueryArgs().Peek("after")); value != "" {
+		if at, err = parsePosition("after", value); err != nil {
+			return at, false, err
+		}
 	}
-	if value == "" {
-		return actors.Subscribe{Live: true}, false, nil
+	if value := string(ctx.Request.Header.Peek("Last-Event-ID")); value != "" {
+		at, err = parsePosition("Last-Event-ID", value)
+		return at, true, err
 	}
-	at, err = parsePosition(value)
-	return at, eventSource, err
+	return at, false, nil
 }
 
 // positionForm is the id of an event, or its number alone. 19 digits always fit.
 var positionForm = regexp.MustCompile(`^(?:([0-9a-z]+)-)?([0-9]{1,19})$`)
 
-func parsePosition(value string) (actors.Subscribe, error) {
+func parsePosition(param, value string) (actors.Subscribe, error) {
 	parts := positionForm.FindStringSubmatch(value)
 	if parts == nil {
-		return actors.Subscribe{}, badRequest("after", "a position is <epoch>-<number>, as the id of an event, or a number")
+		return actors.Subscribe{}, badRequest(param, "a position is <epoch>-<number>, as the id of an event, or a number")
 	}
 	seq, err := strconv.ParseUint(parts[2], 10, 64)
 	return actors.Subscribe{Epoch: parts[1], After: seq}, err

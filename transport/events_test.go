@@ -79,6 +79,22 @@ func TestResumingLosesAndRepeatsNothing(t *testing.T) {
 	}
 }
 
+// An EventSource comes back to the address it began with.
+func TestTheLastEventIDIsStrongerThanAfter(t *testing.T) {
+	r := newRig(t)
+	all := told(r, "s", "a", "b")
+	s := r.dial().get("/v1/sessions/s/events?after=0", "Last-Event-ID: "+all[1].id).stream()
+	s.event()
+	if got := s.event(); got != all[2] {
+		t.Errorf("%+v, want %+v", got, all[2])
+	}
+	for query, headers := range map[string][]string{"?after=x": {"Last-Event-ID: " + all[1].id}, "?after=0": {"Last-Event-ID: x"}} {
+		if got := r.ask("GET", "/v1/sessions/s/events"+query, "", headers...); got.StatusCode != 400 {
+			t.Errorf("%s, %s: %d", query, headers[0], got.StatusCode)
+		}
+	}
+}
+
 // A client whose connection breaks before the first event knows where it was.
 func TestResumingBeforeAnythingWasSaid(t *testing.T) {
 	r := newRig(t)

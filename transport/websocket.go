@@ -139,7 +139,7 @@ func (s *Server) newWebSocket(ctx *fasthttp.RequestCtx, r *request) (*socket, ac
 	}
 	ws.key.Name, ws.joined = name, true
 	if after != "" {
-		if at, err = parsePosition(after); err != nil {
+		if at, err = parsePosition("after", after); err != nil {
 			return nil, at, err
 		}
 	}
