@@ -2,12 +2,15 @@ package e2e
 
 import (
 	"bufio"
+	"debug/buildinfo"
 	"io"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime/debug"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -92,16 +95,8 @@ func TestAWrongCommandLineIsAUsageError(t *testing.T) {
 }
 
 func TestTheTimeFromStartToFirstAnswerIsLogged(t *testing.T) {
-	path := os.Getenv(gateway.BinaryEnv)
-	if !filepath.IsAbs(path) {
-		root, err := gateway.Root()
-		if err != nil {
-			t.Fatal(err)
-		}
-		path = filepath.Join(root, path)
-	}
 	for range 3 {
-		cmd := exec.Command(path, "gateway", "--demo", "--port", "0", "--data-dir", t.TempDir())
+		cmd := exec.Command(binary(t), "gateway", "--demo", "--port", "0", "--data-dir", t.TempDir())
 		cmd.Env = append(os.Environ(), "AGENTZERO_GATEWAY__REQUIRE_PAIRING=false", "AGENTZERO_AGENT__DEMO_DELAY=0s")
 		cmd.Dir = t.TempDir()
 		out, err := cmd.StdoutPipe()
@@ -140,13 +135,9 @@ func TestTheTimeFromStartToFirstAnswerIsLogged(t *testing.T) {
 }
 
 func TestTheBinaryIsSmall(t *testing.T) {
-	root, err := gateway.Root()
-	if err != nil {
-		t.Fatal(err)
-	}
-	path := os.Getenv(gateway.BinaryEnv)
-	if !filepath.IsAbs(path) {
-		path = filepath.Join(root, path)
+	path := binary(t)
+	if raced(t) {
+		t.Skip("the binary is built with the race detector")
 	}
 	info, err := os.Stat(path)
 	if err != nil {
@@ -156,4 +147,29 @@ func TestTheBinaryIsSmall(t *testing.T) {
 	if limit := int64(30_000_000); info.Size() >= limit {
 		t.Errorf("the binary has %d bytes, want less than %d", info.Size(), limit)
 	}
+}
+
+// binary is the path of the gateway's binary.
+func binary(t testing.TB) string {
+	t.Helper()
+	path := os.Getenv(gateway.BinaryEnv)
+	if filepath.IsAbs(path) {
+		return path
+	}
+	root, err := gateway.Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return filepath.Join(root, path)
+}
+
+// raced tells whether the binary is built with the race detector, which makes
+// it large and hungry.
+func raced(t testing.TB) bool {
+	t.Helper()
+	info, err := buildinfo.ReadFile(binary(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"})
 }
