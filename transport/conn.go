@@ -12,11 +12,10 @@ import (
 // than may be open.
 type listener struct {
 	net.Listener
-	all     *connections
-	most    int64
-	refusal []byte // the whole answer
-	refused func()
-	once    sync.Once
+	all    *connections
+	most   int64
+	refuse func() (answer []byte)
+	once   sync.Once
 }
 
 // Close implements net.Listener. Both fasthttp and the server close it.
@@ -33,9 +32,8 @@ func (l *listener) Accept() (net.Conn, error) {
 		}
 		if l.all.open.Add(1) > l.most {
 			l.all.open.Add(-1)
-			l.refused()
 			_ = c.SetWriteDeadline(time.Now().Add(time.Second)) // a fresh socket has room for the answer
-			_, _ = c.Write(l.refusal)
+			_, _ = c.Write(l.refuse())
 			_ = c.Close()
 			continue
 		}

@@ -242,7 +242,10 @@ func (s *Server) Reload(l Live) {
 func (s *Server) Serve(l net.Listener) error {
 	counted := &listener{
 		Listener: l, all: &s.connections, most: int64(s.options.MaxConnections),
-		refusal: tooManyConnections(), refused: func() { s.options.Metrics.failed(CodeQueueFull) },
+		refuse: func() []byte {
+			s.options.Metrics.failed(CodeQueueFull)
+			return tooManyConnections()
+		},
 	}
 	if !s.connections.from(counted) {
 		return counted.Close()

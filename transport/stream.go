@@ -147,37 +147,39 @@ func (st *stream) over() {
 }
 
 // pump writes events until the last, and returns nil when the client has got it.
-func (st *stream) pump(events []actors.Event) error {
-	last := false
-	for {
-		if len(events) > 0 {
-			var err error
-			if last, err = st.send(events); err != nil || last {
-				return err
-			}
-		}
-		scratch := eventPool.Get().(*[]actors.Event)
-		var err error
-		events, err = st.next((*scratch)[:0])
-		*scratch = events
-		switch {
-		case err == errHungUp:
-			return err
-		case err != nil:
-			st.request.code = errorOf(err).Code
-			return st.lastWords(errorOf(err))
-		case len(events) == 0:
-			err = st.keepAliveNow()
-		default:
-			last, err = st.send(events)
-		}
-		clear(events) // the pool must not hold on to a log
-		eventPool.Put(scratch)
-		events = nil
-		if err != nil || last {
+func (st *stream) pump(first []actors.Event) error {
+	if len(first) > 0 {
+		if last, err := st.send(first); err != nil || last {
 			return err
 		}
 	}
+	for range st.events.Wake() {
+		if last, err := st.step(); err != nil || last {
+			return err
+		}
+	}
+	return nil
+}
+
+// step writes what there is after a wake.
+func (st *stream) step() (last bool, err error) {
+	scratch := eventPool.Get().(*[]actors.Event)
+	events, err := st.take((*scratch)[:0])
+	switch {
+	case err == errHungUp:
+	case err != nil:
+		e := errorOf(err)
+		st.request.code = e.Code
+		last, err = true, st.lastWords(e)
+	case len(events) > 0:
+		last, err = st.send(events)
+	case st.line.isDue():
+		err = st.keepAliveNow()
+	}
+	clear(events) // the pool must not hold on to a log
+	*scratch = events
+	eventPool.Put(scratch)
+	return last, err
 }
 
 var (

@@ -61,25 +61,31 @@ var errHungUp = &Error{Code: CodeInterrupted, Status: 499, Message: "the client 
 func (w *wait) next(events []actors.Event) ([]actors.Event, error) {
 	for {
 		<-w.events.Wake()
-		reason := w.line.reason.Load()
-		switch reason {
-		case hungUp:
-			return events, errHungUp
-		case revoked:
-			return events, errorOfReason(reason)
-		}
-		events, err := w.read(events)
-		if reason == shutDown { // the turns have ended; what they said is told before the end
-			if err != nil || len(events) == 0 {
-				return events, errorOfReason(reason)
-			}
-			w.events.Notify()
-			return events, nil
-		}
+		events, err := w.take(events)
 		if err != nil || len(events) > 0 || w.line.isDue() {
 			return events, err
 		}
 	}
+}
+
+// take returns what there is after a wake: events, or why the wait is over.
+func (w *wait) take(events []actors.Event) ([]actors.Event, error) {
+	reason := w.line.reason.Load()
+	switch reason {
+	case hungUp:
+		return events, errHungUp
+	case revoked:
+		return events, errorOfReason(reason)
+	}
+	events, err := w.read(events)
+	if reason == shutDown { // the turns have ended; what they said is told before the end
+		if err != nil || len(events) == 0 {
+			return events, errorOfReason(reason)
+		}
+		w.events.Notify()
+		return events, nil
+	}
+	return events, err
 }
 
 // maxRead is how many events are taken at once.
