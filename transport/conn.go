@@ -38,7 +38,7 @@ func (l *listener) Accept() (net.Conn, error) {
 			continue
 		}
 		watchable := &conn{Conn: c, all: l.all}
-		watchable.await()
+		watchable.await(0, 0)
 		return watchable, nil
 	}
 }
@@ -92,6 +92,9 @@ type conn struct {
 	all    *connections
 	fresh  atomic.Bool // nothing was read since it was accepted, or came back from a stream
 	closed atomic.Bool
+	// idle, if not 0, is how long a connection that came back may stay fresh, and
+	// arrival how long its next request may take to arrive.
+	idle, arrival time.Duration
 	// abandoned is called should the connection be closed before the one it
 	// is handed over to has taken it.
 	abandoned atomic.Pointer[func()]
@@ -104,8 +107,10 @@ type conn struct {
 // A client that sends more is no longer watched.
 const maxHeld = 64 << 10
 
-// await notes that the connection waits for its first request.
-func (c *conn) await() {
+// await notes that the connection waits for its first request: a new connection,
+// or with times one that comes back from a stream.
+func (c *conn) await(idle, arrival time.Duration) {
+	c.idle, c.arrival = idle, arrival
 	c.fresh.Store(true)
 	c.all.mu.Lock()
 	ended := c.all.ended
@@ -128,6 +133,18 @@ func (c *conn) begun() {
 	c.all.mu.Lock()
 	delete(c.all.fresh, c)
 	c.all.mu.Unlock()
+	if c.idle > 0 {
+		_ = c.SetReadDeadline(time.Now().Add(c.arrival)) // on a closed connection the read ends anyway
+	}
+}
+
+// SetReadDeadline implements net.Conn. fasthttp takes a connection that comes
+// back for a new one, which must ask soon; but its client keeps it for later.
+func (c *conn) SetReadDeadline(t time.Time) error {
+	if c.idle > 0 && c.fresh.Load() {
+		t = time.Now().Add(c.idle)
+	}
+	return c.Conn.SetReadDeadline(t)
 }
 
 // Read implements net.Conn. A connection on which nothing came in time ends

@@ -127,8 +127,8 @@ func TestTheEndClosesConnectionsThatNeverAsked(t *testing.T) {
 		c.all = cs
 		cs.open.Add(1)
 	}
-	early.await()
-	asked.await()
+	early.await(0, 0)
+	asked.await(0, 0)
 	if _, err := client.Write([]byte("x")); err != nil {
 		t.Fatal(err)
 	}
@@ -136,7 +136,7 @@ func TestTheEndClosesConnectionsThatNeverAsked(t *testing.T) {
 		t.Fatal(err)
 	}
 	cs.end()
-	late.await()
+	late.await(0, 0)
 	if !early.closed.Load() || !late.closed.Load() || asked.closed.Load() {
 		t.Errorf("closed: early %v, late %v, one that has asked %v", early.closed.Load(), late.closed.Load(), asked.closed.Load())
 	}

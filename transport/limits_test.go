@@ -93,11 +93,18 @@ func TestRequestsThatDoNotArriveInTimeAreCut(t *testing.T) {
 		})
 	}
 	t.Run("without a byte there is no answer", func(t *testing.T) { r.dial().closed() })
-	t.Run("nor after a stream", func(t *testing.T) {
+	t.Run("after a stream there is time, but not within a request", func(t *testing.T) {
 		r.agent.always("Hi")
 		c := r.dial().post("/v1/chat/completions", helloStream)
 		c.stream().rest()
-		c.closed()
+		time.Sleep(700 * time.Millisecond) // the time limit must have passed
+		if got := c.get("/health").whole(); got.StatusCode != 200 {
+			t.Errorf("%s", got.Status)
+		}
+		c.post("/v1/chat/completions", helloStream).stream().rest()
+		if got := c.send("GET /health HTTP/1.1\r\nHost: loc").whole(); got.StatusCode != 408 {
+			t.Errorf("%s", got.Status)
+		}
 	})
 	t.Run("but a stream goes on", func(t *testing.T) {
 		r := newRig(t, func(s *settings) { s.ReadTimeout, s.WriteTimeout = 300*time.Millisecond, 300*time.Millisecond })

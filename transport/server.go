@@ -188,6 +188,10 @@ type Server struct {
 	webSocketBuffers sync.Pool
 }
 
+// idleTimeout is how long a connection waits for a further request. It is longer
+// than proxies usually keep theirs, so that they do not ask on one that ends.
+const idleTimeout = 2 * time.Minute
+
 // New makes a server. It serves with Serve and must be shut down.
 func New(o Options) *Server {
 	o.setDefaults()
@@ -207,7 +211,7 @@ func New(o Options) *Server {
 		MaxRequestBodySize: o.MaxBodyBytes,
 		ReadTimeout:        o.ReadTimeout,
 		WriteTimeout:       o.WriteTimeout,
-		IdleTimeout:        2 * time.Minute,
+		IdleTimeout:        idleTimeout,
 		// A request's header must fit in here.
 		ReadBufferSize:        8 << 10,
 		CloseOnShutdown:       true,

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"net/url"
 	"strconv"
-	"strings"
 
 	"github.com/valyala/fasthttp"
 
@@ -26,15 +25,14 @@ func sessionKey(ctx *fasthttp.RequestCtx, r *request) (actors.Key, error) {
 	return actors.Key{Owner: owner, Name: name}, nil
 }
 
-// pathID is the path's {id} as the client meant it. The router matches the path
-// as it was sent, and its parts lie in a buffer that is used again.
+// pathID is the path's {id} as the client meant it. The router gives it as it was
+// sent.
 func pathID(ctx *fasthttp.RequestCtx) string {
 	id, _ := ctx.UserValue("id").(string)
-	plain, err := url.PathUnescape(id)
-	if err != nil {
-		plain = id
+	if plain, err := url.PathUnescape(id); err == nil {
+		return plain
 	}
-	return strings.Clone(plain)
+	return id
 }
 
 func ownerOf(ctx *fasthttp.RequestCtx, r *request) (string, error) {

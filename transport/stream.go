@@ -111,7 +111,7 @@ func (st *stream) run(head []byte, first []actors.Event) {
 		return
 	}
 	st.over()
-	st.conn.await()
+	st.conn.await(idleTimeout, s.options.ReadTimeout)
 	_ = s.fast.ServeConn(st.conn) // its errors are the client's leaving
 }
 
