@@ -95,6 +95,8 @@ func (s *Server) WaitHungUp(t testing.TB, model string) Request {
 	return list[len(list)-1]
 }
 
+func arrived(l []Request) bool { return len(l) > 0 }
+
 func hungUp(l []Request) bool { return len(l) > 0 && !l[len(l)-1].HungUp.IsZero() }
 
 func (s *Server) await(model string, ok func([]Request) bool) ([]Request, bool) {
