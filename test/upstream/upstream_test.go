@@ -255,13 +255,15 @@ func TestControlTellsOtherLanguages(t *testing.T) {
 	io.Copy(io.Discard, r.Body)
 	r.Body.Close()
 	transport := &http.Transport{DisableKeepAlives: true}
-	r, err = (&http.Client{Transport: transport}).Get(s.Control() + "/requests?model=m")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Body.Close()
-	var list []struct{ Text string }
-	if err := json.NewDecoder(r.Body).Decode(&list); err != nil || len(list) != 1 || list[0].Text != "told" {
-		t.Errorf("control told %v, %v", list, err)
+	for _, question := range []string{"requests", "arrival"} {
+		r, err = (&http.Client{Transport: transport}).Get(s.Control() + "/" + question + "?model=m")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var list []struct{ Text string }
+		if err := json.NewDecoder(r.Body).Decode(&list); err != nil || len(list) != 1 || list[0].Text != "told" {
+			t.Errorf("%s told %v, %v", question, list, err)
+		}
+		r.Body.Close()
 	}
 }
