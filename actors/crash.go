@@ -10,7 +10,6 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 
 	"agentzero/agent"
-	"agentzero/store"
 )
 
 // failing is deferred around the handling of a message. A panic is passed on to
@@ -91,11 +90,13 @@ func (s *session) fail(t *turn, message string) {
 	if s.entry.ephemeral {
 		return
 	}
-	record := endRecord{Fate: t.fate.String(), Failure: t.ending.Failure, Ran: !t.started.IsZero()}
-	record.Answer = t.salvage()
-	record.Interrupted = record.Answer != nil
-	data := s.encode(t, &record)
-	s.append([]store.Event{{Kind: journalEnded, Turn: t.Turn, At: time.Now(), Data: data}}, func(error) {})
+	record := endRecord{Seq: s.log.newest(), Fate: t.fate.String(), Failure: t.ending.Failure, Ran: !t.started.IsZero()}
+	record.Answered = t.salvage() != nil
+	record.Interrupted = record.Answered
+	if record.Answered {
+		record.Said = sayRecord(s.log.since(t.saved, t.Turn))
+	}
+	s.appendEnd(t, &record, time.Now())
 }
 
 // salvage is what there is of the answer, if it can be had.

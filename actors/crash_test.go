@@ -166,10 +166,11 @@ func TestAMessageThatIsBeingWrittenWhenTheActorFailsIsAcceptedAllTheSame(t *test
 	second := attemptStart(s, chat, watched("two"))
 	j.next(t, journalAccepted)
 	c.say("this makes the actor fail")
+	j.next(t, journalEnded) // of the turn that ran
+	j.answer()
 	if e := outcome(t, first); e.Failure == nil || e.Failure.Kind != KindInternal {
 		t.Errorf("ended with %+v", e)
 	}
-	j.answer()
 	if e := outcome(t, waits); e.Reason != ReasonCancelled {
 		t.Errorf("the cancelled turn ended with %+v", e)
 	}

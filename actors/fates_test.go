@@ -156,12 +156,12 @@ type moodyJournal struct {
 	last chan struct{} // closed when the append before was answered
 }
 
-func (j *moodyJournal) Append(id store.ID, epoch uint64, events []store.Event, done func(error)) {
+func (j *moodyJournal) Append(id store.ID, epoch uint64, b store.Batch, done func(error)) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	err := errors.New("moody")
 	if rand.IntN(50) > 0 {
-		j.Memory.Append(id, epoch, events, func(e error) { err = e })
+		j.Memory.Append(id, epoch, b, func(e error) { err = e })
 	}
 	before, answered := j.last, make(chan struct{})
 	j.last = answered
@@ -174,9 +174,9 @@ func (j *moodyJournal) Append(id store.ID, epoch uint64, events []store.Event, d
 	}()
 }
 
-func (j *moodyJournal) Load(ctx context.Context, id store.ID) (store.Snapshot, error) {
+func (j *moodyJournal) Load(ctx context.Context, id store.ID) (store.Session, error) {
 	if rand.IntN(50) == 0 {
-		return store.Snapshot{}, errors.New("moody")
+		return store.Session{}, errors.New("moody")
 	}
 	return j.Memory.Load(ctx, id)
 }

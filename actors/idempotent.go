@@ -147,10 +147,17 @@ func (s *System) startOnce(key Key, m StartTurn, idem *Idempotency) (*Started, e
 	for {
 		r, mine := s.idempotent.claim(idem)
 		if mine {
-			return s.startFirst(key, m, r)
+			if key.Name == "" {
+				return s.startFirst(key, m, r)
+			}
+			if known, err := s.recall(r); err != nil {
+				return nil, err
+			} else if !known {
+				return s.startFirst(key, m, r)
+			}
 		}
 		if r.fingerprint != idem.Fingerprint {
-			return nil, &Refusal{Code: RefusedConflict, Message: "this Idempotency-Key came before with another body"}
+			return nil, errConflict
 		}
 		<-r.ready // acceptance takes no longer than a write to the journal
 		if r.refused {
@@ -160,8 +167,10 @@ func (s *System) startOnce(key Key, m StartTurn, idem *Idempotency) (*Started, e
 	}
 }
 
+var errConflict = &Refusal{Code: RefusedConflict, Message: "this Idempotency-Key came before with another body"}
+
 func (s *System) startFirst(key Key, m StartTurn, r *remembered) (*Started, error) {
-	m.IdempotencyKey, m.Turn = r.key, r.turn
+	m.IdempotencyKey, m.Fingerprint, m.Turn = r.key, r.fingerprint, r.turn
 	e, sub, accepted, err := s.begin(key, &m)
 	s.idempotent.started(r, e, accepted)
 	if err != nil {
@@ -184,7 +193,7 @@ func (s *System) replay(r *remembered, watched, whole bool) *Started {
 		started.Events = done.subscribe(0, r.accepted.Follow)
 		return started
 	}
-	started.Events = e.log.add(&Subscription{cursor: r.accepted.After, turn: r.accepted.Follow, whole: whole})
+	started.Events = e.log.join(&Subscription{cursor: r.accepted.After, turn: r.accepted.Follow, whole: whole})
 	s.watching(e, started.Events, r.accepted.Follow)
 	s.tell(e.pid, &watch{r.accepted.Follow})
 	return started

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -30,13 +31,17 @@ func newJournal() *journal {
 	}
 }
 
-func (j *journal) Append(id store.ID, epoch uint64, events []store.Event, done func(error)) {
+func (j *journal) Append(id store.ID, epoch uint64, b store.Batch, done func(error)) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	kind := events[len(events)-1].Kind
+	kind := b.Events[len(b.Events)-1].Kind
 	err := j.fail(kind)
 	if err == nil {
-		j.Memory.Append(id, epoch, events, func(e error) { err = e })
+		j.Memory.Append(id, epoch, b, func(e error) { err = e })
+	}
+	if kind == journalStarted || kind == journalSaid { // nobody waits for these
+		done(err)
+		return
 	}
 	if j.holding {
 		j.held = append(j.held, func() { done(err) })
@@ -46,12 +51,29 @@ func (j *journal) Append(id store.ID, epoch uint64, events []store.Event, done f
 	j.arrived <- kind
 }
 
-func (j *journal) Load(ctx context.Context, id store.ID) (store.Snapshot, error) {
+// takeOver writes as another owner would, with a newer epoch.
+func (j *journal) takeOver(t testing.TB, metadata string) {
+	t.Helper()
+	kept, err := j.Memory.Load(t.Context(), chat.id())
+	if err != nil {
+		t.Fatal(err)
+	}
+	j.Memory.Append(chat.id(), 100, store.Batch{
+		After: kept.Last, Events: []store.Event{{Kind: journalCreated}},
+		Head: []byte(`{"log":"other","from":` + strconv.FormatUint(kept.Last+2, 10) + `,"metadata":` + metadata + `}`),
+	}, func(err error) {
+		if err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func (j *journal) Load(ctx context.Context, id store.ID) (store.Session, error) {
 	j.mu.Lock()
 	load := j.load
 	j.mu.Unlock()
 	if err := load(ctx); err != nil {
-		return store.Snapshot{}, err
+		return store.Session{}, err
 	}
 	return j.Memory.Load(ctx, id)
 }
@@ -307,7 +329,7 @@ func TestAJournalOfUnknownContentIsRefused(t *testing.T) {
 		{Kind: "unknown"}, {Kind: journalAccepted, Data: []byte("{")}, {Kind: journalEnded, Data: []byte("{")},
 	} {
 		j := newJournal()
-		j.Memory.Append(chat.id(), 1, []store.Event{e}, func(error) {})
+		j.Memory.Append(chat.id(), 1, store.Batch{Events: []store.Event{e}, Head: []byte(`{"from":1}`)}, func(error) {})
 		s := testSystem(t, Options{Journal: j, Agent: echo})
 		_, err := s.Start(chat, message("one"), nil)
 		refused(t, err, RefusedUnavailable)
@@ -321,8 +343,7 @@ func TestASessionThatAnotherOwnerHasTakenIsReadAnew(t *testing.T) {
 	waits := start(t, s, chat, watched("waits"))
 	c := a.next(t)
 	c.say("half")
-	// Another owner writes with a newer epoch.
-	j.Memory.Append(chat.id(), 100, []store.Event{{Kind: journalCreated, Data: []byte(`{"owner":"other"}`)}}, func(error) {})
+	j.takeOver(t, `{"owner":"other"}`)
 	log := peek(t, s, chat)
 	_, err := s.Start(chat, message("two"), nil)
 	refused(t, err, RefusedUnavailable)
@@ -349,7 +370,7 @@ func TestAnAnswerOfAFencedSessionIsAFailure(t *testing.T) {
 	s, a := scriptedSystem(t, Options{Journal: j})
 	started := start(t, s, chat, watched("one"))
 	c := a.next(t)
-	j.Memory.Append(chat.id(), 100, []store.Event{{Kind: journalCreated}}, func(error) {})
+	j.takeOver(t, "null")
 	c.finish("1")
 	if e := outcome(t, started); e.Failure == nil || e.Failure.Kind != KindInternal {
 		t.Errorf("ended with %+v", e)

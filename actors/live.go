@@ -1,6 +1,10 @@
 package actors
 
-import "time"
+import (
+	"time"
+
+	"agentzero/store"
+)
 
 // Live is the part of the settings that Reload changes.
 type Live struct {
@@ -13,6 +17,11 @@ type Live struct {
 	QueueLimit int
 	// TurnTimeout is the deadline of messages that bring none; 0 is none.
 	TurnTimeout time.Duration
+	// ContextMessages and ContextTokens bound the conversation that the model is
+	// given; tokens are estimated. 0 is no limit.
+	ContextMessages, ContextTokens int
+	// Retention says which sessions are kept.
+	Retention store.Retention
 }
 
 func (l *Live) setDefaults() {

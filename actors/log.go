@@ -79,9 +79,10 @@ type Log struct {
 	limit int
 
 	mu     sync.Mutex
-	events []Event
-	sparse bool   // an extract, whose numbers have holes
-	last   uint64 // sequence number of the newest event
+	events []Event // their numbers may have holes
+	last   uint64  // sequence number of the newest event
+	lost   uint64  // of the newest event that is no longer kept
+	held   []held  // events that nobody may see yet, in their order
 	bytes  int
 	slab   []byte // the bytes of new events are copied here
 	subs   []*Subscription
@@ -93,9 +94,43 @@ func newLog(limit int) *Log {
 	return &Log{epoch: NewID("")[:8], limit: limit}
 }
 
-// Epoch names this incarnation of the log; sequence numbers of different epochs
-// are not comparable.
+// Epoch names this log; sequence numbers of different epochs are not comparable.
+// A session's log keeps its epoch from the session's creation to its deletion.
 func (l *Log) Epoch() string { return l.epoch }
+
+// jump is by how much a revived session's numbers go on past those that were
+// written down: more than a session can have said without writing it down, so
+// that no number is used twice.
+const jump = 1 << 20
+
+// restore takes up the log of an earlier incarnation, as far as the journal has
+// it: the events from one on, the number before it, and the last number known.
+// Who follows already, follows what is to come.
+func (l *Log) restore(epoch string, lost uint64, events []pending, numbers []uint64, last uint64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.epoch, l.lost = epoch, lost
+	for i := range events {
+		l.put(&events[i], numbers[i])
+	}
+	if last > 0 {
+		last = (last/jump + 1) * jump
+	}
+	l.last = max(l.last, last)
+	for _, s := range l.subs {
+		s.cursor = l.last
+	}
+	l.trim()
+}
+
+// put adds one event; the caller holds mu.
+func (l *Log) put(p *pending, seq uint64) {
+	l.events = append(l.events, Event{
+		Seq: seq, Kind: p.kind, Turn: p.turn, Data: l.keep(p.data),
+		contentAt: p.contentAt, contentLen: p.contentLen,
+	})
+	l.bytes += len(p.data) + eventOverhead
+}
 
 // pending is an event to be appended; data is copied.
 type pending struct {
@@ -105,20 +140,72 @@ type pending struct {
 	contentAt, contentLen uint32
 }
 
+// held is a run of events that waits to be seen.
+type held struct{ first, last uint64 }
+
 // append adds events and wakes whoever watches them. It returns the sequence
 // number of the last.
 func (l *Log) append(batch ...pending) uint64 {
+	if len(batch) == 0 {
+		return 0
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	return l.add(batch)
+}
+
+// hold adds events that nobody sees, nor what comes behind them, until they are
+// released: they are numbered before they are certain.
+func (l *Log) hold(batch ...pending) (last uint64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.held = append(l.held, held{l.last + 1, l.last + uint64(len(batch))})
+	return l.add(batch)
+}
+
+// release shows the held events that end with the number last. final takes the
+// place of the last of them, where it is given.
+func (l *Log) release(last uint64, final *pending) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	i := slices.IndexFunc(l.held, func(h held) bool { return h.last == last })
+	if i < 0 {
+		return
+	}
+	first := l.held[i].first
+	l.held = slices.Delete(l.held, i, i+1)
+	from, _ := l.after(max(first-1, l.lost))
+	for k := from; k < len(l.events) && l.events[k].Seq <= last; k++ {
+		e := &l.events[k]
+		if e.Seq == last && final != nil {
+			e.Kind, e.Data = final.kind, l.keep(final.data)
+		}
+		for _, s := range l.subs {
+			s.end(e)
+		}
+	}
+	if i == 0 {
+		for _, s := range l.subs {
+			s.notify()
+		}
+	}
+	l.trim()
+}
+
+// seen is the number of the last event that may be seen.
+func (l *Log) seen() uint64 {
+	if len(l.held) > 0 {
+		return l.held[0].first - 1
+	}
+	return l.last
+}
+
+// add appends events; the caller holds mu.
+func (l *Log) add(batch []pending) uint64 {
 	before, old := l.last, len(l.events)
 	for i := range batch {
-		p := &batch[i]
 		l.last++
-		l.events = append(l.events, Event{
-			Seq: l.last, Kind: p.kind, Turn: p.turn, Data: l.keep(p.data),
-			contentAt: p.contentAt, contentLen: p.contentLen,
-		})
-		l.bytes += len(p.data) + eventOverhead
+		l.put(&batch[i], l.last)
 	}
 	for _, s := range l.subs {
 		s.appended(before, l.events[old:])
@@ -145,17 +232,18 @@ func (l *Log) keep(data []byte) []byte {
 	return l.slab[start:len(l.slab):len(l.slab)]
 }
 
-// trim drops the oldest events until the window holds. The newest event always
-// stays.
+// trim drops the oldest events until the window holds. The newest event and
+// those that were not seen yet always stay.
 func (l *Log) trim() {
 	drop := 0
-	for l.bytes > l.limit && drop < len(l.events)-1 {
+	for seen := l.seen(); l.bytes > l.limit && drop < len(l.events)-1 && l.events[drop].Seq <= seen; {
 		l.bytes -= l.events[drop].bytes()
 		drop++
 	}
 	if drop == 0 {
 		return
 	}
+	l.lost = l.events[drop-1].Seq
 	clear(l.events[:drop]) // let go of their bytes
 	l.events = l.events[drop:]
 }
@@ -163,18 +251,38 @@ func (l *Log) trim() {
 // after returns the index of the first event past seq, and false where events
 // past seq were dropped.
 func (l *Log) after(seq uint64) (int, bool) {
-	if l.sparse {
-		return sort.Search(len(l.events), func(i int) bool { return l.events[i].Seq > seq }), true
-	}
-	first := l.last - uint64(len(l.events)) + 1
-	if seq+1 < first {
+	if seq < l.lost {
 		return 0, false
 	}
-	return int(min(seq+1-first, uint64(len(l.events)))), true
+	if n := len(l.events); n == 0 || l.events[n-1].Seq <= seq {
+		return n, true // the most frequent question: is there something new?
+	}
+	return sort.Search(len(l.events), func(i int) bool { return l.events[i].Seq > seq }), true
 }
 
-// position is the sequence number of the newest event.
+// since returns the deltas of a turn past seq. They are shared.
+func (l *Log) since(seq uint64, turn string) []Event {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	i, _ := l.after(max(seq, l.lost))
+	var deltas []Event
+	for _, e := range l.events[i:] {
+		if e.Kind == EventDelta && e.Turn == turn {
+			deltas = append(deltas, e)
+		}
+	}
+	return deltas
+}
+
+// position is the sequence number of the newest event that may be seen.
 func (l *Log) position() uint64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.seen()
+}
+
+// newest is the sequence number of the newest event, seen or not.
+func (l *Log) newest() uint64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.last
@@ -205,7 +313,7 @@ func (l *Log) close() {
 func (l *Log) extract(turn string) *Log {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	out := &Log{epoch: l.epoch, limit: l.limit, sparse: true}
+	out := &Log{epoch: l.epoch, limit: l.limit}
 	for i := range l.events {
 		if e := &l.events[i]; e.Turn == turn {
 			out.events = append(out.events, *e)
@@ -227,25 +335,25 @@ func (l *Log) extract(turn string) *Log {
 // subscribe starts a cursor past seq. turn narrows it to one turn's events; ""
 // is all of them.
 func (l *Log) subscribe(after uint64, turn string) *Subscription {
-	return l.add(&Subscription{cursor: after, turn: turn})
+	return l.join(&Subscription{cursor: after, turn: turn})
 }
 
 // follow starts a cursor at the present end of the log, for a turn that is about
 // to come.
 func (l *Log) follow(turn string, whole bool) *Subscription {
-	return l.add(&Subscription{cursor: atEnd, turn: turn, whole: whole})
+	return l.join(&Subscription{cursor: atEnd, turn: turn, whole: whole})
 }
 
 // atEnd is the cursor of a watcher of what is to come.
 const atEnd = ^uint64(0)
 
-func (l *Log) add(s *Subscription) *Subscription {
+func (l *Log) join(s *Subscription) *Subscription {
 	s.log, s.wake = l, make(chan struct{}, 1)
 	s.notify()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if s.cursor == atEnd {
-		s.cursor = l.last
+		s.cursor = l.seen()
 	}
 	l.subs = append(l.subs, s)
 	return s

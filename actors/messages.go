@@ -63,6 +63,8 @@ type StartTurn struct {
 	Watch bool `json:"watch,omitempty"`
 	// IdempotencyKey is set by the System; it is unique over owners and routes.
 	IdempotencyKey string `json:"idempotency_key,omitempty"`
+	// Fingerprint is that of the body which came with the key.
+	Fingerprint [32]byte `json:"-"`
 }
 
 // Accepted says that a message is kept and will have exactly one fate.
@@ -165,17 +167,11 @@ type ReadMessages struct{}
 // Conversation is what was said in a session.
 type Conversation struct{ Items []Item }
 
-// Item is one message of a conversation.
-type Item struct {
-	Message agent.Message
-	Turn    string
-	At      time.Time
-	// Interrupted marks an answer that was cut short.
-	Interrupted bool
-}
-
 // DeleteSession ends a session and forgets it. It is replied to with [Deleted].
-type DeleteSession struct{}
+type DeleteSession struct {
+	// Unused leaves a session alone that has turns in flight or watchers.
+	Unused bool
+}
 
 // Deleted says that the session is gone.
 type Deleted struct{}
@@ -204,10 +200,18 @@ type (
 // What the actor's helpers tell it.
 type (
 	loaded struct { // the journal was read
-		state *state
-		err   error
+		revived *revival // nil where there is no session
+		err     error
 	}
-	made struct { // the session's creation is durable
+	written struct { // a batch was written, or not
+		after   uint64
+		events  int
+		err     error
+		message any // what is to be told then
+	}
+	checkpoint struct{ turn *turn } // time to write down what was said
+	noted      struct{ err error }  // a note that nobody waits for was written
+	made       struct {             // the session's creation is durable
 		sender *actor.PID // to be answered; nil for nobody
 		answer *Description
 		err    error
@@ -243,6 +247,9 @@ type TurnEvent struct {
 	Turn string `json:"turn_id"`
 	// Position is that of [EventQueued].
 	Position int `json:"position,omitempty"`
+	// LeftOut is how many of the session's messages, the oldest, were too many for
+	// the model, of [EventStarted].
+	LeftOut int `json:"messages_left_out,omitempty"`
 	// FinishReason, Model and Usage are of [EventCompleted].
 	FinishReason string          `json:"finish_reason,omitempty"`
 	Model        string          `json:"model,omitempty"`
@@ -265,6 +272,7 @@ const (
 	ReasonDeleted      = "session_deleted"
 	ReasonRevoked      = "token_revoked"
 	ReasonMoved        = "session_moved"
+	ReasonCrashed      = "gateway_restarted"
 )
 
 // Failure tells why a turn failed.

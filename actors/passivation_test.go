@@ -39,13 +39,13 @@ func TestAnIdleSessionLeavesAndIsRevivedAsItWas(t *testing.T) {
 		after.PromptTokens != 2 || after.CompletionTokens != 3 || !after.Created.Equal(before.Created) || !after.Updated.Equal(before.Updated) {
 		t.Errorf("before %+v\nafter %+v", before, after)
 	}
-	if after.Epoch == before.Epoch || after.Seq != 0 {
-		t.Errorf("the log's epoch is %s as before, at %d", after.Epoch, after.Seq)
+	if after.Epoch != before.Epoch || after.Seq <= before.Seq {
+		t.Errorf("the log is %s at %d, was %s at %d", after.Epoch, after.Seq, before.Epoch, before.Seq)
 	}
 	equal(t, "conversation", conversation(t, s, chat), []string{"user: one", "assistant: re one"})
-	e := s.registry.lease(chat)
-	s.registry.unlease(e)
-	_, err = s.Subscribe(chat, Subscribe{Epoch: before.Epoch, After: before.Seq})
+	again := subscribe(t, s, chat, Subscribe{Epoch: before.Epoch, After: before.Seq - 1})
+	equal(t, "what a watcher has missed", story(until(t, again, kind(EventCompleted))), []string{"turn.completed"})
+	_, err = s.Subscribe(chat, Subscribe{Epoch: "another", After: before.Seq})
 	refused(t, err, RefusedGap)
 }
 

@@ -2,7 +2,6 @@ package actors
 
 import (
 	"bytes"
-	"encoding/json"
 	"slices"
 	"time"
 
@@ -79,26 +78,33 @@ func (s *session) accept(t *turn) {
 	if !t.Deadline.IsZero() && t.reply.Position > 0 {
 		s.expireAt(t)
 	}
-	// What is written down is the message, so an interruption asked for by it
-	// happens only when it is certain to run.
-	events := make([]store.Event, 0, 2)
-	if created {
-		events = append(events, store.Event{Kind: journalCreated, At: t.accepted})
-	}
-	if !s.entry.ephemeral {
-		data, err := json.Marshal(&t.StartTurn)
-		if err != nil {
-			s.journaled(&journaled{t, err})
-			return
-		}
-		events = append(events, store.Event{Kind: journalAccepted, Turn: t.Turn, At: t.accepted, Data: data})
-	}
-	self := s.self
 	if s.entry.ephemeral {
 		s.journaled(&journaled{turn: t})
 		return
 	}
-	s.append(events, func(err error) { s.system.tell(self, &journaled{t, err}) })
+	// What is written down is the message, so an interruption asked for by it
+	// happens only when it is certain to run.
+	b := store.Batch{Open: true}
+	if created {
+		b.Events = append(b.Events, store.Event{Kind: journalCreated, At: t.accepted})
+		b.Head = s.head(1)
+	}
+	data, err := encode(&acceptRecord{StartTurn: t.StartTurn, LogSeq: t.reply.After})
+	if err != nil {
+		s.system.tell(s.self, &journaled{t, err})
+		return
+	}
+	b.Events = append(b.Events, store.Event{Kind: journalAccepted, Turn: t.Turn, At: t.accepted, Data: data})
+	t.place = s.last + uint64(len(b.Events))
+	if s.since == 0 {
+		s.since = t.place
+	}
+	if t.IdempotencyKey != "" {
+		b.Claims = []store.Claim{{
+			Key: t.IdempotencyKey, Fingerprint: t.Fingerprint, Session: s.entry.key.id(), Turn: t.Turn, Place: t.place, At: t.accepted,
+		}}
+	}
+	s.append(b, func(err error) any { return &journaled{t, err} })
 	t.writing = true
 }
 
@@ -137,6 +143,10 @@ func (s *session) journaled(m *journaled) {
 		return
 	}
 	s.kept = true
+	if t.parked {
+		s.handOver(t)
+		return
+	}
 	if t.end != 0 { // cancelled meanwhile
 		s.welcome(t)
 		s.finish(t)
@@ -202,13 +212,8 @@ func (s *session) collect(t *turn) bool {
 	if into.phase != phaseQueued || !into.takes(t) {
 		return false
 	}
-	into.Input = append(slices.Clone(into.Input), t.said...)
-	into.said = append(slices.Clone(into.said), t.said...)
+	into.takeIn(t)
 	into.watched += t.watched
-	into.Disconnect.Continue = into.Disconnect.Continue || t.Disconnect.Continue
-	into.Disconnect.Grace = max(into.Disconnect.Grace, t.Disconnect.Grace)
-	into.members = append(into.members, t.Turn)
-	into.keys, t.keys = append(into.keys, t.keys...), nil
 	t.reply.Follow = into.Turn
 	t.reply.Position = into.reply.Position
 	s.welcome(t)
@@ -218,6 +223,16 @@ func (s *session) collect(t *turn) bool {
 	t.fate, t.end, t.ending = FateMerged, EventMerged, TurnEvent{Into: into.Turn}
 	s.finish(t)
 	return true
+}
+
+// takeIn adds another turn's message to this one.
+func (t *turn) takeIn(other *turn) {
+	t.Input = append(slices.Clone(t.Input), other.said...)
+	t.said = append(slices.Clone(t.said), other.said...)
+	t.Disconnect.Continue = t.Disconnect.Continue || other.Disconnect.Continue
+	t.Disconnect.Grace = max(t.Disconnect.Grace, other.Disconnect.Grace)
+	t.members = append(t.members, other.Turn)
+	t.keys, other.keys = append(t.keys, other.keys...), nil
 }
 
 // takes reports whether a turn may take another's message in: both collect, and
@@ -306,7 +321,7 @@ func (s *session) cancelTurn(m *CancelTurn, sender *actor.PID) {
 func (s *session) cancelAll(id, reason string) []string {
 	ids := []string{}
 	for _, t := range append(slices.Clone(s.queue), s.current) {
-		if t != nil && (id == "" || id == t.Turn) && t.phase < phaseSettle && t.stopped == "" && t.end == 0 {
+		if t != nil && (id == "" || id == t.Turn) && t.phase < phaseSettle && t.stopped == "" && t.end == 0 && !t.parked {
 			ids = append(ids, t.Turn)
 			s.cancel(t, reason)
 		}
@@ -314,9 +329,44 @@ func (s *session) cancelAll(id, reason string) []string {
 	return ids
 }
 
-// cutOff cancels everything: the gateway shuts down.
+// cutOff cancels everything. At a shutdown, what waits is left to the process
+// that comes next, where there is a journal to leave it in.
 func (s *session) cutOff(reason string) {
+	if reason == ReasonShutdown && s.system.options.Resumes && !s.entry.ephemeral {
+		for _, t := range slices.Clone(s.flight) {
+			s.park(t)
+		}
+	}
 	s.cancelAll("", reason)
+}
+
+// park takes a turn that waits out of this process. The journal has it as one
+// that was accepted and has not ended.
+func (s *session) park(t *turn) {
+	if t.end != 0 || t.phase > phaseAdmit {
+		return
+	}
+	s.unqueue(t)
+	if t == s.current {
+		s.system.admission.release(t.ticket)
+		s.current = nil
+	}
+	if t.phase == phaseJournal {
+		t.parked = true // once that is written
+		return
+	}
+	s.handOver(t)
+}
+
+// handOver ends a turn's flight here; it is accepted again where it goes on.
+func (s *session) handOver(t *turn) {
+	s.welcome(t)
+	s.land(t)
+	t.stopTimers()
+	t.phase = phaseSettle
+	s.system.ledger.accepted.Add(-1)
+	s.system.ledger.queued.Add(-1)
+	s.system.rested()
 }
 
 // cancel ends a turn early. One that runs is over when the agent has let go.

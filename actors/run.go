@@ -28,12 +28,14 @@ func (s *session) run(t *turn) {
 	t.pipe = newPipe()
 	s.system.ledger.queued.Add(-1)
 	s.system.ledger.running.Add(1)
-	s.event(t, EventStarted, TurnEvent{})
+	messages, left := s.conversation(t, s.system.live.Load())
+	s.event(t, EventStarted, TurnEvent{LeftOut: left})
+	s.noteStart(t)
 
 	ctx, cancel := s.turnContext(t)
 	t.cancel = cancel
 	c := &call{system: s.system, self: s.self, turn: t, pipe: t.pipe, request: agent.Request{
-		Model: t.Model, Messages: s.conversation(t, s.system.live.Load().SystemPrompt), Params: t.Params, Whole: t.Whole,
+		Model: t.Model, Messages: messages, Params: t.Params, Whole: t.Whole,
 	}}
 	if !s.system.background(func() { c.run(ctx) }) {
 		s.system.tell(s.self, &turnEnded{turn: t, err: context.Canceled})
@@ -63,10 +65,17 @@ func (s *session) deltas(t *turn) {
 			delta.Content = chunk[m.contentAt : m.contentAt+m.contentLen]
 		}
 		t.answer.Add(delta)
+		if !s.room(t, len(chunk)+eventOverhead) {
+			s.log.append(s.batch...)
+			s.batch = s.batch[:0]
+			s.checkpoint(t)
+		}
+		t.unsaved += len(chunk) + eventOverhead
 		s.batch = append(s.batch, pending{EventDelta, t.Turn, chunk, m.contentAt, m.contentLen})
 	}
 	s.log.append(s.batch...)
-	s.system.options.Observer.Deltas(len(s.batch))
+	s.system.options.Observer.Deltas(len(said.ends))
+	s.saveLater(t)
 }
 
 // ended: the agent has returned, or is given up.
@@ -118,56 +127,77 @@ func (s *session) observe(took time.Duration) {
 	s.mean += (took - s.mean) / 4
 }
 
-// finish writes a turn's end down. The watchers hear of it when that is done,
-// so that nobody is told of an answer that could still be lost.
+// finish writes a turn's end down. The watchers see it when that is done, so
+// that nobody is told of an answer that could still be lost; its number in the
+// log is taken now, and written down with it.
 func (s *session) finish(t *turn) {
 	t.phase = phaseSettle
 	t.stopTimers()
 	s.unqueue(t)
-	record := s.record(t)
 	if s.entry.ephemeral {
 		s.settled(&settled{turn: t})
 		return
 	}
+	t.heldAt = s.log.hold(t.last()...)
 	now := time.Now()
+	record := s.record(t)
 	if t.fate != FateMerged {
-		s.add(t, record, now)
+		s.count(t, &record, now)
+		s.remember(t, &record, t.leaves(&record), now)
 	}
-	data := s.encode(t, &record)
-	self := s.self
-	s.append([]store.Event{{Kind: journalEnded, Turn: t.Turn, At: now, Data: data}}, func(err error) {
-		s.system.tell(self, &settled{t, err})
-	})
-	t.writing = true
+	s.appendEnd(t, &record, now)
 }
 
-// encode is a record as the journal keeps it. What a provider answers may be no
-// JSON; that must not stop the session.
-func (s *session) encode(t *turn, record *endRecord) []byte {
-	data, err := json.Marshal(record)
-	if err != nil {
-		s.system.options.Logger.Error("turn's end cannot be written", slog.String("turn_id", t.Turn), slog.Any("error", err))
-		record.Answer, record.Usage = nil, nil
-		data, _ = json.Marshal(record)
+// appendEnd writes the record of a turn's end. Until it is kept, the turn is in
+// flight.
+func (s *session) appendEnd(t *turn, record *endRecord, now time.Time) {
+	data, err := encode(record)
+	if err != nil { // what a provider answers may be no JSON; that must not stop the session
+		s.system.options.Logger.Error("turn's end cannot be written whole", slog.String("turn_id", t.Turn), slog.Any("error", err))
+		record.Said, record.Usage = nil, nil
+		data, _ = encode(record)
 	}
-	return data
+	t.place = 0 // a revival need not read it for its own sake
+	open := slices.ContainsFunc(s.flight, func(f *turn) bool { return f != t && f.phase != phaseSettle })
+	b := store.Batch{
+		Events: []store.Event{{Kind: journalEnded, Turn: t.Turn, At: now, Data: data}},
+		Head:   s.head(s.last + 1), Open: open,
+	}
+	if t.fate != FateAnswered && t.fate != FateMerged {
+		for _, k := range t.keys {
+			b.Forgets = append(b.Forgets, k.key)
+		}
+	}
+	s.append(b, func(err error) any { return &settled{t, err} })
+	t.writing = true
 }
 
 // record is what the journal keeps of a turn's end.
 func (s *session) record(t *turn) endRecord {
 	r := endRecord{
-		Fate: t.fate.String(), FinishReason: t.result.FinishReason, Model: t.result.Model, Usage: t.result.Usage,
+		Seq: t.heldAt, Fate: t.fate.String(), FinishReason: t.result.FinishReason, Model: t.result.Model, Usage: t.result.Usage,
 		Failure: t.ending.Failure, Reason: t.ending.Reason, Into: t.ending.Into, Ran: !t.started.IsZero(),
 	}
-	if !t.spoke || t.fate == FateRolledBack {
+	if !t.spoke {
+		return r
+	}
+	r.Said = sayRecord(s.log.since(t.saved, t.Turn))
+	if t.fate == FateRolledBack {
 		return r
 	}
 	answer := t.answer.Message()
-	if answer.Text == "" && answer.Raw == nil && t.fate != FateAnswered {
-		return r
-	}
-	r.Answer, r.Interrupted = &answer, t.fate != FateAnswered
+	r.Answered = answer.Text != "" || answer.Raw != nil || t.fate == FateAnswered
+	r.Interrupted = r.Answered && t.fate != FateAnswered
 	return r
+}
+
+// leaves is what a turn's answer leaves in the conversation, or nil.
+func (t *turn) leaves(r *endRecord) *agent.Message {
+	if !r.Answered {
+		return nil
+	}
+	answer := t.answer.Message()
+	return &answer
 }
 
 // settled: the turn's end is kept. Now it is over for everybody.
@@ -190,7 +220,7 @@ func (s *session) settled(m *settled) {
 	s.forget()
 }
 
-// close logs a turn's last events and its fate.
+// close shows a turn's last events and counts its fate.
 func (s *session) close(t *turn) {
 	if t.closed {
 		return // by the incarnation before this one
@@ -201,12 +231,22 @@ func (s *session) close(t *turn) {
 	if t.fate != FateAnswered {
 		s.system.idempotent.failed(t.keys) // before anybody can hear of it and try again
 	}
+	if t.heldAt > 0 {
+		final := telling(t, t.end, t.ending)
+		s.log.release(t.heldAt, &final)
+	} else {
+		s.log.append(t.last()...)
+	}
+	s.system.ended(s.log, t)
+}
+
+// last are the events that end a turn.
+func (t *turn) last() []pending {
 	var last []pending
 	if t.end == EventCompleted && t.result.Completion != nil {
 		last = append(last, pending{kind: EventCompletion, turn: t.Turn, data: t.result.Completion})
 	}
-	s.log.append(append(last, telling(t, t.end, t.ending))...)
-	s.system.ended(s.log, t)
+	return append(last, telling(t, t.end, t.ending))
 }
 
 // event logs something that is not a delta.

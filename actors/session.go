@@ -59,6 +59,13 @@ func (s *session) Receive(ctx actor.Context) {
 		s.stop()
 	case *loaded:
 		s.loaded(ctx, m)
+	case *written:
+		if s.loading {
+			s.hold(m, nil)
+			return
+		}
+		s.written(m)
+		s.receive(ctx, m.message, nil)
 	default:
 		if s.loading {
 			s.hold(m, ctx.Sender())
@@ -85,6 +92,9 @@ func (s *session) receive(ctx actor.Context, message any, sender *actor.PID) {
 	case *deltasReady:
 		s.deltas(m.turn)
 		return // no sign of a client's life
+	case *checkpoint:
+		s.checkpoint(m.turn)
+		return
 	case *idleCheck:
 		s.passivate(ctx, m.now)
 		return
@@ -102,7 +112,7 @@ func (s *session) receive(ctx actor.Context, message any, sender *actor.PID) {
 	case *ReadMessages:
 		s.readMessages(sender)
 	case *DeleteSession:
-		s.delete(sender)
+		s.delete(m, sender)
 	case *watch:
 		s.watch(m.turn)
 	case *unwatch:
@@ -113,6 +123,13 @@ func (s *session) receive(ctx actor.Context, message any, sender *actor.PID) {
 	case *lostWatch:
 		s.lostWatch(m.subscribe)
 
+	case *written: // held while the journal was read
+		s.written(m)
+		s.receive(ctx, m.message, nil)
+		return
+	case *noted:
+		s.failedWrite(m.err)
+		return
 	case *made:
 		s.made(m)
 	case *journaled:
@@ -166,25 +183,24 @@ func (s *session) load() (m *loaded) {
 			m = &loaded{err: fmt.Errorf("panic: %v", p)}
 		}
 	}()
-	snapshot, err := s.system.options.Journal.Load(s.system.life, s.entry.key.id())
-	switch {
-	case err == nil:
-		m.state, m.err = replay(snapshot)
-	case !errors.Is(err, store.ErrNotFound):
-		m.err = err
-	}
+	m.revived, m.err = revive(s.system.life, s.system.options.Journal, s.entry.key.id())
 	return m
 }
 
 // loaded takes up what was remembered and then what came meanwhile.
 func (s *session) loaded(ctx actor.Context, m *loaded) {
 	s.loading = false
-	s.state, s.kept = m.state, m.state != nil
-	if m.err != nil || m.state == nil {
-		s.state, s.kept = &state{}, false
+	s.state, s.kept = &state{}, false
+	if m.err == nil && m.revived != nil {
+		s.state, s.kept = m.revived.state, true
+		s.takeUp(m.revived)
 	}
+	s.entry.revived = true
 	s.epoch++
 	s.resume()
+	if s.kept {
+		s.finishLost(m.revived)
+	}
 	if m.err != nil {
 		s.system.options.Logger.Error("session cannot be read", slog.String("session", s.entry.key.Name), slog.Any("error", m.err))
 		s.refusal = &Refusal{Code: RefusedUnavailable, Message: "the session's journal cannot be read", RetryAfter: time.Second}
@@ -266,14 +282,26 @@ func (s *session) passivate(ctx actor.Context, now bool) {
 // busy reports whether the actor must live on: some turn has not ended.
 func (s *session) busy() bool { return len(s.flight) > 0 }
 
-// append writes to the journal and tells the actor when it is done. A stateless
-// request has no journal.
-func (s *session) append(events []store.Event, done func(error)) {
-	if s.entry.ephemeral {
-		done(nil)
-		return
+// append writes a batch behind what was written before, and tells the actor the
+// message when that is done. Its events are in the order of the calls.
+func (s *session) append(b store.Batch, message func(err error) any) {
+	b.After = s.last
+	self, after, events := s.self, b.After, len(b.Events)
+	s.system.options.Journal.Append(s.entry.key.id(), s.epoch, b, func(err error) {
+		s.system.tell(self, &written{after, events, err, message(err)})
+	})
+	s.last += uint64(events)
+	s.entry.writing++
+}
+
+// written: the journal has answered. What it refused is as if it had never been
+// tried, unless something was put behind it: that will be refused as well, and
+// then what is known here is no longer what the journal has.
+func (s *session) written(m *written) {
+	s.entry.writing--
+	if m.err != nil && !errors.Is(m.err, store.ErrFenced) && s.entry.writing == 0 && s.last == m.after+uint64(m.events) {
+		s.last = m.after
 	}
-	s.system.options.Journal.Append(s.entry.key.id(), s.epoch, events, done)
 }
 
 func (s *session) respond(to *actor.PID, m any) {

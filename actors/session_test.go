@@ -179,9 +179,11 @@ func TestALongConversationForgetsItsOldestTurns(t *testing.T) {
 	for i := range 6 {
 		m := message(long)
 		m.Turn = fmt.Sprint(i)
-		s.add(newTurn(m, nil, time.Now()), endRecord{Fate: FateAnswered.String(), Answer: &agent.Message{Role: "assistant"}}, time.Now())
+		t, end := newTurn(m, nil, time.Now()), &endRecord{Fate: FateAnswered.String(), Answered: true}
+		s.count(t, end, time.Now())
+		s.remember(t, end, &agent.Message{Role: "assistant"}, time.Now())
 	}
-	if len(s.items) != 6 || s.items[0].Turn != "3" || s.turns != 6 {
+	if len(s.items) != 6 || s.items[0].Turn != "3" || s.turns != 6 || s.messages != 12 || s.whole() {
 		t.Errorf("%d messages from turn %s on are kept; want the last three turns' six", len(s.items), s.items[0].Turn)
 	}
 }

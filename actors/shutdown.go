@@ -29,8 +29,12 @@ func (s *System) Settle(ctx context.Context) (interrupted int64) {
 }
 
 // Shutdown settles within ctx and stops all actors. It reports how many turns
-// were interrupted. The journal stays open; it belongs to its maker.
+// were interrupted. The journal stays open; it belongs to its maker. Calls after
+// the first do nothing.
 func (s *System) Shutdown(ctx context.Context) (interrupted int64) {
+	if s.stopped.Swap(true) {
+		return 0
+	}
 	interrupted = s.Settle(ctx)
 	limit, cancel := s.patience()
 	defer cancel()

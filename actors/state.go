@@ -2,28 +2,40 @@ package actors
 
 import (
 	"encoding/json"
-	"fmt"
 	"slices"
 	"time"
 
 	"agentzero/agent"
-	"agentzero/store"
 )
 
 // state is what a session remembers: all of it comes from the journal, and the
-// same events build it whether the session lives or is revived.
+// same events build it whether the session lives or is revived. Of the
+// conversation it holds what a model may be given to read; the rest is in the
+// journal alone.
 type state struct {
 	exists           bool
 	epoch            uint64
+	last             uint64 // place of the last event that was appended to the journal
 	created, updated time.Time
 	metadata         json.RawMessage
 	system           []agent.Message // the latest system messages a client gave
 	items            []Item
 	bytes            int // of items
-	turns            int
+	turns, messages  int // in all
 	usage            usage
-	// open holds the turns whose end the journal does not know, in order.
-	open []StartTurn
+	since            uint64 // place of the conversation's first turn
+	unbounded        bool   // all of the conversation is kept in items
+}
+
+// Item is one message of a conversation.
+type Item struct {
+	Message agent.Message
+	Turn    string
+	At      time.Time
+	// Interrupted marks an answer that was cut short.
+	Interrupted bool
+
+	place uint64 // in the journal, where its turn was accepted
 }
 
 type usage struct {
@@ -38,111 +50,60 @@ func usageOf(raw json.RawMessage) (u usage) {
 	return u
 }
 
-// The kinds of journal events.
-const (
-	journalCreated  = "session.created"
-	journalAccepted = "turn.accepted"
-	journalEnded    = "turn.ended"
-)
-
-// endRecord is the data of journalEnded.
-type endRecord struct {
-	Fate         string          `json:"fate"`
-	Answer       *agent.Message  `json:"answer,omitempty"`
-	Interrupted  bool            `json:"interrupted,omitempty"`
-	FinishReason string          `json:"finish_reason,omitempty"`
-	Model        string          `json:"model,omitempty"`
-	Usage        json.RawMessage `json:"usage,omitempty"`
-	Failure      *Failure        `json:"failure,omitempty"`
-	Reason       string          `json:"reason,omitempty"`
-	Into         string          `json:"into,omitempty"`
-	// Ran tells that the model was called.
-	Ran bool `json:"ran,omitempty"`
-}
-
-// replay rebuilds a state from a journal.
-func replay(snapshot store.Snapshot) (*state, error) {
-	s := &state{exists: true, epoch: snapshot.Epoch, created: snapshot.Info.Created, updated: snapshot.Info.Updated}
-	for _, e := range snapshot.Events {
-		if err := s.apply(e); err != nil {
-			return nil, fmt.Errorf("journal of session %s: %s: %w", snapshot.Info.ID.Name, e.Kind, err)
-		}
-	}
-	return s, nil
-}
-
-func (s *state) apply(e store.Event) error {
-	switch e.Kind {
-	case journalCreated:
-		s.metadata = e.Data
-	case journalAccepted:
-		var m StartTurn
-		if err := json.Unmarshal(e.Data, &m); err != nil {
-			return err
-		}
-		s.open = append(s.open, m)
-	case journalEnded:
-		var r endRecord
-		if err := json.Unmarshal(e.Data, &r); err != nil {
-			return err
-		}
-		for i, m := range s.open {
-			if m.Turn != e.Turn {
-				continue
-			}
-			s.open = append(s.open[:i:i], s.open[i+1:]...)
-			if r.Into != "" {
-				s.merge(r.Into, m)
-			} else {
-				s.add(newTurn(m, nil, e.At), r, e.At)
-			}
-			break
-		}
-	default:
-		return fmt.Errorf("unknown kind")
-	}
-	return nil
-}
-
-// merge adds a message to the open turn that took it.
-func (s *state) merge(into string, m StartTurn) {
-	for i := range s.open {
-		if s.open[i].Turn == into {
-			s.open[i].Input = append(s.open[i].Input, newTurn(m, nil, time.Time{}).said...)
-		}
-	}
-}
-
-// add puts what an ended turn leaves into the conversation: of an answered one
-// the messages and the answer, of one that was cut short the messages and what
-// there is of the answer, of one that was interrupted before it ran the
+// remains tells what an ended turn leaves in the conversation: of an answered
+// one the messages and the answer, of one that was cut short the messages and
+// what there is of the answer, of one that was interrupted before it ran the
 // messages, which the one that came instead goes on from. One that failed
 // without a word, expired, was rolled back, or was cancelled before it ran
 // leaves nothing, so that its message can be sent again.
-func (s *state) add(t *turn, r endRecord, at time.Time) {
+func (r *endRecord) remains() bool {
+	switch {
+	case r.Fate == FateAnswered.String(), r.Answered:
+		return r.Fate != FateRolledBack.String()
+	case r.Fate == FateCancelled.String():
+		return r.Ran || r.Reason == ReasonInterrupted
+	}
+	return false
+}
+
+// count adds an ended turn to the session's sums.
+func (s *state) count(t *turn, r *endRecord, at time.Time) {
 	s.updated = at
 	u := usageOf(r.Usage)
 	s.usage.Prompt += u.Prompt
 	s.usage.Completion += u.Completion
-	switch {
-	case r.Fate == FateAnswered.String():
+	if r.Fate == FateAnswered.String() {
 		s.turns++
-	case r.Fate == FateRolledBack.String():
+	}
+	if !r.remains() {
 		return
-	case r.Answer == nil && (r.Fate != FateCancelled.String() || !r.Ran && r.Reason != ReasonInterrupted):
+	}
+	if t.Own {
+		s.messages = 0
+	}
+	s.messages += len(t.said)
+	if r.Answered {
+		s.messages++
+	}
+}
+
+// remember puts what an ended turn leaves into the conversation. answer is what
+// was said, if it is to stand there.
+func (s *state) remember(t *turn, r *endRecord, answer *agent.Message, at time.Time) {
+	if !r.remains() {
 		return
 	}
 	if len(t.system) > 0 {
 		s.system = t.system
 	}
 	if t.Own {
-		s.items, s.bytes = nil, 0
+		s.items, s.bytes, s.since = nil, 0, t.place
 	}
 	for _, m := range t.said {
-		s.say(Item{Message: m, Turn: t.Turn, At: t.accepted})
+		s.say(Item{Message: m, Turn: t.Turn, At: t.accepted, place: t.place})
 	}
-	if r.Answer != nil {
-		s.say(Item{Message: *r.Answer, Turn: t.Turn, At: at, Interrupted: r.Interrupted})
+	if answer != nil {
+		s.say(Item{Message: *answer, Turn: t.Turn, At: at, Interrupted: r.Interrupted, place: t.place})
 	}
 	s.trim()
 }
@@ -153,15 +114,15 @@ func (s *state) say(item Item) {
 	s.bytes += item.bytes()
 }
 
-// maxConversation bounds what a session keeps in memory of its conversation. It
-// is more than any model reads.
-const maxConversation = 32 << 20
+// maxConversation bounds what a session keeps in memory of its conversation, in
+// bytes. It is more than models read.
+const maxConversation = 4 << 20
 
 // trim drops the oldest turns of a conversation that has grown too long. The
 // newest turn always stays.
 func (s *state) trim() {
 	drop := 0
-	for s.bytes > maxConversation && s.items[drop].Turn != s.items[len(s.items)-1].Turn {
+	for !s.unbounded && s.bytes > maxConversation && s.items[drop].Turn != s.items[len(s.items)-1].Turn {
 		oldest := s.items[drop].Turn
 		for ; s.items[drop].Turn == oldest; drop++ {
 			s.bytes -= s.items[drop].bytes()
@@ -177,30 +138,57 @@ func (i *Item) bytes() int { return len(i.Message.Text) + len(i.Message.Raw) + i
 // itemOverhead is the size of an Item without its message's bytes.
 const itemOverhead = 136
 
-// conversation is what the agent gets to see for a turn.
-func (s *state) conversation(t *turn, systemPrompt string) []agent.Message {
-	messages := make([]agent.Message, 0, len(s.items)+len(t.Input)+1)
+// whole reports whether the conversation is in memory from its beginning.
+func (s *state) whole() bool { return s.messages == len(s.items) }
+
+// conversation is what the agent gets to see for a turn, and how many of the
+// session's messages are left out because they are too many. The oldest turns
+// are left out first; the system message and what is said now never are. A
+// client's own conversation is given as it is.
+func (s *state) conversation(t *turn, live *Live) (messages []agent.Message, left int) {
 	switch {
 	case len(t.system) > 0:
 		messages = append(messages, t.system...)
 	case len(s.system) > 0 && !t.Own:
 		messages = append(messages, s.system...)
-	case systemPrompt != "" && !hasSystem(t.said):
-		messages = append(messages, agent.Message{Role: "system", Text: systemPrompt})
+	case live.SystemPrompt != "" && !hasSystem(t.said):
+		messages = append(messages, agent.Message{Role: "system", Text: live.SystemPrompt})
 	}
-	if !t.Own {
-		for _, item := range s.items {
-			messages = append(messages, item.Message)
-		}
+	if t.Own {
+		return append(messages, t.said...), 0
 	}
-	return append(messages, t.said...)
+	fit := s.fit(messages, t.said, live)
+	for _, item := range s.items[fit:] {
+		messages = append(messages, item.Message)
+	}
+	return append(messages, t.said...), s.messages - (len(s.items) - fit)
 }
 
-func hasSystem(messages []agent.Message) bool {
-	for _, m := range messages {
-		if isSystem(m) {
-			return true
+// fit returns the index of the first item that goes to the model: a turn's
+// first, so that no answer stands there without its question.
+func (s *state) fit(system, said []agent.Message, live *Live) int {
+	count, tokens := len(said), 0
+	for _, m := range slices.Concat(system, said) {
+		tokens += estimate(&m)
+	}
+	fit := len(s.items)
+	for i := len(s.items) - 1; i >= 0; i-- {
+		count++
+		tokens += estimate(&s.items[i].Message)
+		if live.ContextMessages > 0 && count > live.ContextMessages || live.ContextTokens > 0 && tokens > live.ContextTokens {
+			break
+		}
+		if i == 0 || s.items[i-1].Turn != s.items[i].Turn {
+			fit = i
 		}
 	}
-	return false
+	return fit
 }
+
+// estimate guesses a message's tokens: text of most languages has about four
+// bytes a token, and every message costs a few more.
+func estimate(m *agent.Message) int {
+	return 4 + (max(len(m.Text), len(m.Raw))+3)/4
+}
+
+func hasSystem(messages []agent.Message) bool { return slices.ContainsFunc(messages, isSystem) }

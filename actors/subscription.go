@@ -62,9 +62,7 @@ func (s *Subscription) appended(before uint64, batch []Event) {
 	for i := range batch {
 		if e := &batch[i]; s.turn == "" || s.turn == e.Turn {
 			mine = true
-			if s.whole && (e.Kind == EventCompletion || e.Kind.Ends()) {
-				s.ending = append(s.ending, *e)
-			}
+			s.end(e)
 		}
 	}
 	if mine {
@@ -73,6 +71,17 @@ func (s *Subscription) appended(before uint64, batch []Event) {
 	}
 	if s.cursor == before {
 		s.cursor += uint64(len(batch))
+	}
+}
+
+// end keeps the end of a turn for a watcher of the whole answer. The log is
+// locked.
+func (s *Subscription) end(e *Event) {
+	if !s.whole || s.turn != e.Turn || e.Kind != EventCompletion && !e.Kind.Ends() || e.Seq > s.log.seen() {
+		return
+	}
+	if n := len(s.ending); n == 0 || s.ending[n-1].Seq < e.Seq {
+		s.ending = append(s.ending, *e)
 	}
 }
 
@@ -88,16 +97,19 @@ func (s *Subscription) Read(dst []Event, max int) ([]Event, error) {
 	if !ok {
 		return s.readEnding(dst)
 	}
-	before := len(dst)
+	before, seen := len(dst), l.seen()
 	for ; i < len(l.events) && len(dst)-before < max; i++ {
 		e := &l.events[i]
+		if e.Seq > seen {
+			break
+		}
 		s.cursor = e.Seq
 		if s.turn == "" || s.turn == e.Turn {
 			dst = append(dst, *e)
 		}
 	}
 	if len(dst) > before {
-		if i < len(l.events) {
+		if i < len(l.events) && l.events[i].Seq <= seen {
 			s.notify() // the rest is read at the next wake
 		}
 		return dst, nil
@@ -121,7 +133,7 @@ func (s *Subscription) readEnding(dst []Event) ([]Event, error) {
 		return dst, ErrGap // the agent gave no whole answer
 	}
 	dst = append(dst, s.ending...)
-	s.cursor, s.ending = s.log.last, nil
+	s.cursor, s.ending = s.log.seen(), nil
 	return dst, nil
 }
 

@@ -52,6 +52,12 @@ type Options struct {
 	// CancelTimeout is how long a cancelled agent may take to return before it
 	// is given up; 0 is 5 seconds.
 	CancelTimeout time.Duration
+	// Resumes tells that the journal outlives the process: what waits when the
+	// system is shut down is left for the next one's Resume.
+	Resumes bool
+	// SaveEvery is how long what a running turn of a session has said waits at
+	// most to be written to the journal; 0 is 800 ms.
+	SaveEvery time.Duration
 	// LogWindow is how many bytes of events a session keeps for its watchers;
 	// 0 is 1 MiB.
 	LogWindow int
@@ -85,6 +91,7 @@ func (o *Options) setDefaults() {
 	setDefault(&o.MaxLive, 100_000)
 	setDefault(&o.IdleTimeout, 10*time.Minute)
 	setDefault(&o.CancelTimeout, 5*time.Second)
+	setDefault(&o.SaveEvery, defaultSaveEvery)
 	setDefault(&o.LogWindow, 1<<20)
 	setDefault(&o.MaxIdempotent, 64<<20)
 	if o.Journal == nil {
@@ -117,6 +124,7 @@ type System struct {
 	live       atomic.Pointer[Live]
 
 	draining atomic.Bool
+	stopped  atomic.Bool
 	life     context.Context // ends when the last turn must end
 	end      context.CancelFunc
 	arriving atomic.Int64  // messages that are not accepted or refused yet
@@ -144,6 +152,7 @@ func NewSystem(o Options) *System {
 	// notice, and a message that makes it fail is not tried again.
 	s.root = s.actors.Root.WithGuardian(actor.NewRestartingStrategy())
 	s.registry = newRegistry(s)
+	s.background(s.keepHouse)
 	return s
 }
 
@@ -335,7 +344,7 @@ func request[Reply any](s *System, key Key, message any) (*Reply, error) {
 // List names the sessions of an owner, the newest first, past the one named by
 // after.
 func (s *System) List(ctx context.Context, owner, after string, limit int) ([]Listed, error) {
-	infos, err := s.options.Journal.List(ctx, owner, after, limit)
+	infos, err := s.options.Journal.List(ctx, owner, store.ID{Owner: owner, Name: after}, limit)
 	switch {
 	case errors.Is(err, store.ErrNotFound):
 		return nil, &Refusal{Code: RefusedNotFound, Message: "there is no session " + after + " to list after"}

@@ -30,6 +30,7 @@ type turn struct {
 	StartTurn
 	phase    phase
 	accepted time.Time
+	place    uint64 // in the journal, of its acceptance
 	started  time.Time
 	system   []agent.Message // the leading system messages of Input
 	said     []agent.Message // the rest of Input
@@ -44,6 +45,10 @@ type turn struct {
 	absence int // counts the times without a watcher
 
 	ticket   *ticket
+	heldAt   uint64      // number of its last event, while that waits for the journal
+	saved    uint64      // number of the last delta that was written down
+	unsaved  int         // bytes of the deltas since then
+	saver    *time.Timer // until the next ones are
 	expiry   *time.Timer // until its deadline
 	grace    *time.Timer // while nobody watches
 	overdue  *time.Timer // after a cancel
@@ -53,6 +58,7 @@ type turn struct {
 	spoke    bool   // a delta has come
 	stopped  string // the reason of its cancellation, or ""
 	rollback bool
+	parked   bool // it is left to the next process
 
 	fate   Fate
 	result agent.Result
@@ -80,7 +86,7 @@ func isSystem(m agent.Message) bool { return m.Role == "system" || m.Role == "de
 
 // stopTimers ends what waits for the turn.
 func (t *turn) stopTimers() {
-	for _, timer := range []*time.Timer{t.expiry, t.grace, t.overdue} {
+	for _, timer := range []*time.Timer{t.expiry, t.grace, t.overdue, t.saver} {
 		if timer != nil {
 			timer.Stop()
 		}

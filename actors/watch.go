@@ -143,10 +143,10 @@ func (s *session) create(m *CreateSession, sender *actor.PID) {
 
 // appendMade writes the session's creation down.
 func (s *session) appendMade(m *made) {
-	self := s.self
-	s.append([]store.Event{{Kind: journalCreated, At: s.created, Data: s.metadata}}, func(err error) {
+	b := store.Batch{Events: []store.Event{{Kind: journalCreated, At: s.created, Data: s.metadata}}, Head: s.head(s.last + 1), Open: s.busy()}
+	s.append(b, func(err error) any {
 		m.err = err
-		s.system.tell(self, m)
+		return m
 	})
 }
 
@@ -191,7 +191,7 @@ func (s *session) describe(sender *actor.PID) {
 func (s *session) description() *Description {
 	d := &Description{
 		Name: s.entry.key.Name, Created: s.created, Updated: s.updated, Metadata: s.metadata,
-		Queue: make([]string, 0, len(s.queue)), Turns: s.turns, Messages: len(s.items),
+		Queue: make([]string, 0, len(s.queue)), Turns: s.turns, Messages: s.messages,
 		PromptTokens: s.usage.Prompt, CompletionTokens: s.usage.Completion,
 		Watchers: s.watched, Epoch: s.log.epoch, Seq: s.log.position(),
 	}
@@ -213,7 +213,20 @@ func (s *session) readMessages(sender *actor.PID) {
 	if !s.known(sender) {
 		return
 	}
-	s.respond(sender, &Conversation{Items: s.items[:len(s.items):len(s.items)]})
+	if s.whole() {
+		s.respond(sender, &Conversation{Items: s.items[:len(s.items):len(s.items)]})
+		return
+	}
+	if !s.system.background(func() {
+		c, err := ReadConversation(s.system.life, s.system.options.Journal, s.entry.key)
+		if err != nil {
+			s.refuse(sender, RefusedUnavailable, "the session's journal cannot be read", time.Second)
+			return
+		}
+		s.respond(sender, c)
+	}) {
+		s.refuse(sender, RefusedDraining, "the gateway is shutting down", time.Second)
+	}
 }
 
 // known refuses what is asked of a session that is not there.
@@ -230,8 +243,12 @@ func (s *session) known(sender *actor.PID) bool {
 }
 
 // delete cancels what runs and waits and forgets the session.
-func (s *session) delete(sender *actor.PID) {
+func (s *session) delete(m *DeleteSession, sender *actor.PID) {
 	if !s.known(sender) {
+		return
+	}
+	if m.Unused && (s.busy() || s.watched > 0) {
+		s.refuse(sender, RefusedBusy, "the session is in use", 0)
 		return
 	}
 	s.refusal = &Refusal{Code: RefusedNotFound, Message: "the session was deleted"}

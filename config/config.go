@@ -138,11 +138,21 @@ type Sessions struct {
 	DisconnectGrace time.Duration
 	LogWindowBytes  int64
 	MaxLive         int
+	// ContextMessages and ContextTokens bound what a model is given; 0 is no
+	// limit.
+	ContextMessages int
+	ContextTokens   int
 }
 
 // Store is the table [store]: what keeps the conversations.
 type Store struct {
-	Kind        string // "memory"
+	Kind string // "sqlite", "postgres" or "memory"
+	// Path is sqlite's file, absolute, never empty.
+	Path string
+	// URL is set where Kind is postgres.
+	URL Secret
+	// MaxAge, MaxSessions and MaxBytes say what is kept; 0 is no limit.
+	MaxAge      time.Duration
 	MaxSessions int
 	MaxBytes    int64
 }

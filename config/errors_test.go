@@ -99,7 +99,7 @@ func TestEveryFaultIsToldWithItsPlace(t *testing.T) {
 		{name: "a string for plain seconds", file: "[gateway]\nrate_limit_window_secs = \"60s\"\n",
 			want: "FILE:2:26: gateway.rate_limit_window_secs: got \"60s\", want an integer from 1 to 86400"},
 		{name: "an unknown unit", file: "[store]\nmax_bytes = \"10 Mo\"\n",
-			want: "FILE:2:13: store.max_bytes: got \"10 Mo\", want a number of bytes, or a size such as \"10MiB\", from 1MiB to 1TiB"},
+			want: "FILE:2:13: store.max_bytes: got \"10 Mo\", want a number of bytes, or a size such as \"10MiB\", from 0B to 1TiB"},
 		{name: "a size out of range", file: "[gateway]\nmax_body_bytes = \"2GiB\"\n",
 			want: "FILE:2:18: gateway.max_body_bytes: got \"2GiB\", want a number of bytes, or a size such as \"10MiB\", from 1KiB to 1GiB"},
 		{name: "a word for another", file: "[sessions]\nbusy_policy = \"quue\"\n",
@@ -137,8 +137,8 @@ func TestEveryFaultIsToldWithItsPlace(t *testing.T) {
 			want: "FILE:2:20: gateway.ws_pong_timeout: got 1m, want longer than gateway.ws_ping_interval, which is 1m"},
 		{name: "node control", file: "[gateway.node_control]\nenabled = true\n",
 			want: "FILE:2:11: gateway.node_control.enabled: true needs a token of its own: set gateway.node_control.auth_token, for example to \"env:NODE_TOKEN\""},
-		{name: "a store of a later version", file: "[store]\nkind = \"sqlite\"\n",
-			want: `FILE:2:8: store.kind: "sqlite" is not available in this version, want "memory"`},
+		{name: "a database without an address", file: "[store]\nkind = \"postgres\"\n",
+			want: `FILE:2:8: store.kind: "postgres" needs a database: set store.url, for example to "env:DATABASE_URL"`},
 		{name: "the automatic provider", file: "[agent]\nprovider = \"auto\"\n",
 			want: `FILE:2:12: agent.provider: "auto" is not available in this version, want "demo" or the name of a configured provider`},
 		{name: "a provider where none is configured", file: "[agent]\nprovider = \"openai\"\n",
@@ -226,13 +226,13 @@ func TestEveryFaultIsToldWithItsPlace(t *testing.T) {
 		// All at once.
 		{name: "faults of all sources, in their order",
 			file:    "[log]\nlevel = 1\n[gateway]\nhost = \"0.0.0.0\"\nport = -1\n",
-			environ: []string{"AGENTZERO_STORE__MAX_SESSIONS=0", "AGENTZERO_LOG__FORMAT=xml"},
+			environ: []string{"AGENTZERO_STORE__MAX_SESSIONS=-1", "AGENTZERO_LOG__FORMAT=xml"},
 			flags:   []Override{{Key: "gateway.keep_alive", Value: "0", Flag: "--keep-alive"}},
 			want: `FILE:2:9: log.level: got 1, want one of "debug", "info", "warn", "error"` + "\n" +
 				`FILE:4:8: gateway.host: "0.0.0.0" can be reached from other machines, and gateway.allow_public_bind is false: set that to true if this is meant, or use 127.0.0.1` + "\n" +
 				"FILE:5:8: gateway.port: got -1, want an integer from 0 to 65535\n" +
 				`AGENTZERO_LOG__FORMAT: log.format: got "xml", want one of "text", "json"` + "\n" +
-				"AGENTZERO_STORE__MAX_SESSIONS: store.max_sessions: got \"0\", want an integer from 1 to 100000000\n" +
+				"AGENTZERO_STORE__MAX_SESSIONS: store.max_sessions: got \"-1\", want an integer from 0 to 100000000\n" +
 				"--keep-alive: gateway.keep_alive: got \"0\", want " + wantDuration + "1ms to 1h"},
 		{name: "a variable that names no key hides no other fault",
 			file: "[gateway.node_control]\nenabled = true\n", environ: []string{"AGENTZERO_WHAT__EVER=1"},

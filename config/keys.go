@@ -187,6 +187,12 @@ func sessionKeys() []key {
 		define("sessions.log_window_bytes", size(4<<10, 1<<30), 1<<20,
 			func(c *Config) *int64 { return &c.Sessions.LogWindowBytes },
 			"Events kept for each session, from which a reader can resume."),
+		live(define("sessions.context_messages", integer(0, 1_000_000), 200,
+			func(c *Config) *int { return &c.Sessions.ContextMessages },
+			"Messages of a session that the model is given at most, the newest; the oldest turns are left out first, the system message never. 0 means no limit.")),
+		live(define("sessions.context_tokens", integer(0, 100_000_000), 0,
+			func(c *Config) *int { return &c.Sessions.ContextTokens },
+			"As context_messages, in tokens, which are estimated at four bytes each. 0 means no limit.")),
 		define("sessions.max_live", integer(1, 10_000_000), 100000,
 			func(c *Config) *int { return &c.Sessions.MaxLive },
 			"Sessions in memory at once."),
@@ -195,15 +201,24 @@ func sessionKeys() []key {
 
 func storeKeys() []key {
 	return []key{
-		define("store.kind", oneOf([]string{"memory"}, "sqlite", "postgres"), "memory",
+		define("store.kind", oneOf([]string{"sqlite", "postgres", "memory"}), "sqlite",
 			func(c *Config) *string { return &c.Store.Kind },
-			"What keeps the conversations; memory forgets them at the gateway's end."),
-		define("store.max_sessions", integer(1, 100_000_000), 10000,
+			"What keeps the conversations: one file, a PostgreSQL database (for fleets), or memory, which forgets them at the gateway's end."),
+		define("store.path", text("the path of a file"), "",
+			func(c *Config) *string { return &c.Store.Path },
+			"File of sqlite; \"\" means agentzero.db in the data directory. A relative path starts at this file's directory."),
+		define("store.url", secret(), Secret{},
+			func(c *Config) *Secret { return &c.Store.URL },
+			"Connection string of postgres, such as postgres://user:password@host/database, or better a reference to it."),
+		live(define("store.max_age", duration(0, 100*365*24*time.Hour), 0,
+			func(c *Config) *time.Duration { return &c.Store.MaxAge },
+			"Time after its last message when a session is deleted; 0 means never.")),
+		live(define("store.max_sessions", integer(0, 100_000_000), 0,
 			func(c *Config) *int { return &c.Store.MaxSessions },
-			"Sessions kept."),
-		define("store.max_bytes", size(1<<20, 1<<40), 256<<20,
+			"Sessions kept; past it the one written longest ago is deleted. 0 means no limit, for memory 10000.")),
+		live(define("store.max_bytes", size(0, 1<<40), 0,
 			func(c *Config) *int64 { return &c.Store.MaxBytes },
-			"Bytes kept for all sessions."),
+			"Bytes kept of all sessions; past it the one written longest ago is deleted. 0 means no limit, for memory 256MiB.")),
 	}
 }
 

@@ -58,7 +58,12 @@ var samples = map[string][2]string{
 	"sessions.disconnect_grace":             {"0", `"0s"`},
 	"sessions.log_window_bytes":             {"65537", `"65537B"`},
 	"sessions.max_live":                     {"1", "1"},
-	"store.kind":                            {"memory", `"memory"`}, // there is no other yet
+	"sessions.context_messages":             {"7", "7"},
+	"sessions.context_tokens":               {"8000", "8000"},
+	"store.kind":                            {"memory", `"memory"`},
+	"store.path":                            {"/x/j.db", `"/x/j.db"`},
+	"store.url":                             {"postgres://u:p@h/d", `"***"`},
+	"store.max_age":                         {"720h", `"720h"`},
 	"store.max_sessions":                    {"1", "1"},
 	"store.max_bytes":                       {"1 gib", `"1GiB"`},
 	"log.level":                             {"error", `"error"`},
@@ -108,7 +113,7 @@ func TestEveryKeyIsSetByItsVariable(t *testing.T) {
 }
 
 func TestTheLiveKeysAreThoseOfTheContract(t *testing.T) {
-	live := regexp.MustCompile(`^(log\.level|gateway\.(cors_allowed_origins|rate_limit_max|rate_limit_window_secs|allowed_hosts)|agent\..*|providers\..*|sessions\.(busy_policy|queue_limit|turn_timeout))$`)
+	live := regexp.MustCompile(`^(log\.level|gateway\.(cors_allowed_origins|rate_limit_max|rate_limit_window_secs|allowed_hosts)|agent\..*|providers\..*|sessions\.(busy_policy|queue_limit|turn_timeout|context_messages|context_tokens)|store\.max_(age|sessions|bytes))$`)
 	for _, k := range allKeys() {
 		if k.live != live.MatchString(k.path) {
 			t.Errorf("%s is live: %t", k.path, k.live)

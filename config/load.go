@@ -144,6 +144,7 @@ func (l *loader) finish() (*Config, error) {
 		l.assign(g, winner[g.path()] != i)
 	}
 	l.setDataDir()
+	l.setStorePath()
 	l.setBearerToken()
 	for name, p := range l.config.Providers {
 		if p.BaseURL == "" {
@@ -242,6 +243,26 @@ func (l *loader) setDataDir() {
 		return
 	}
 	l.config.DataDir = dir
+}
+
+// storeFile is sqlite's file in the data directory.
+const storeFile = "agentzero.db"
+
+// setStorePath makes the path of sqlite's file absolute.
+func (l *loader) setStorePath() {
+	const key = "store.path"
+	written := l.config.Store.Path
+	if written == "" {
+		l.config.Store.Path = filepath.Join(l.config.DataDir, storeFile)
+		return
+	}
+	from := source{environ: l.environ, dir: l.baseDir(l.config.origins[key])}
+	absolute, err := filepath.Abs(from.path(written))
+	if err != nil {
+		l.fail(l.placeOf(key), key, "cannot make the path absolute: "+err.Error())
+		return
+	}
+	l.config.Store.Path = absolute
 }
 
 // setBearerToken reads the fixed token.

@@ -67,7 +67,7 @@ func TestSettingsAreInJSONsTypes(t *testing.T) {
 		"gateway.rate_limit_window_secs": "60",
 		"gateway.trusted_proxies":        `["::1"]`,
 		"gateway.allowed_hosts":          "[]",
-		"store.max_bytes":                "268435456",
+		"store.max_bytes":                "0",
 		"log.level":                      `"info"`,
 		"providers.p.api_key":            `""`,
 		"providers.p.headers":            `{"X":"***"}`,

@@ -34,6 +34,9 @@ func validate(c *Config) []fault {
 	if g.NodeControl.Enabled && !g.NodeControl.AuthToken.IsSet() {
 		add("gateway.node_control.enabled", "true needs a token of its own: set gateway.node_control.auth_token, for example to \"env:NODE_TOKEN\"")
 	}
+	if c.Store.Kind == "postgres" && !c.Store.URL.IsSet() {
+		add("store.kind", `"postgres" needs a database: set store.url, for example to "env:DATABASE_URL"`)
+	}
 	for _, name := range c.providerNames() {
 		if c.Providers[name].Kind == "" {
 			add(joinKey([]string{providersTable, name, "kind"}), "is missing, want %s", oneOf(providerKinds()).want)

@@ -1,7 +1,6 @@
 package store_test
 
 import (
-	"errors"
 	"fmt"
 	"testing"
 
@@ -13,76 +12,43 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-func TestMemoryIsAJournal(t *testing.T) {
+func TestMemory(t *testing.T) {
 	storetest.Run(t, func(*testing.T) store.Journal { return store.NewMemory(store.MemoryOptions{}) })
 }
 
-func write(t *testing.T, m *store.Memory, name string, size int) {
-	t.Helper()
-	m.Append(store.ID{Owner: "ann", Name: name}, 1, []store.Event{{Kind: "a", Data: make([]byte, size)}}, func(err error) {
-		if err != nil {
-			t.Error(err)
-		}
-	})
-}
-
-func kept(t *testing.T, m *store.Memory, names ...string) (list []string) {
-	t.Helper()
-	for _, name := range names {
-		_, err := m.Load(t.Context(), store.ID{Owner: "ann", Name: name})
-		switch {
-		case err == nil:
-			list = append(list, name)
-		case !errors.Is(err, store.ErrNotFound):
-			t.Error(err)
-		}
-	}
-	return list
-}
-
-func TestMemoryForgetsTheSessionsWrittenLongestAgo(t *testing.T) {
-	m := store.NewMemory(store.MemoryOptions{MaxSessions: 2})
-	for _, name := range []string{"a", "b", "a", "c"} {
-		write(t, m, name, 1)
-	}
-	if got := fmt.Sprint(kept(t, m, "a", "b", "c")); got != "[a c]" {
-		t.Errorf("kept %v", got)
+func TestMemoryForgetsTheSessionWrittenLongestAgo(t *testing.T) {
+	for name, o := range map[string]store.MemoryOptions{
+		"by number": {MaxSessions: 2},
+		"by bytes":  {MaxBytes: 2 * (104 + 100)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := store.NewMemory(o)
+			id := func(n int) store.ID { return store.ID{Owner: "o", Name: fmt.Sprint(n)} }
+			b := store.Batch{Events: []store.Event{{Data: make([]byte, 100)}}}
+			for n := range 3 {
+				if err := storetest.Append(m, id(n), 1, b); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if _, err := m.Load(t.Context(), id(0)); err != store.ErrNotFound {
+				t.Errorf("the first one: %v", err)
+			}
+			for n := 1; n < 3; n++ {
+				if _, err := m.Load(t.Context(), id(n)); err != nil {
+					t.Errorf("%d: %v", n, err)
+				}
+			}
+		})
 	}
 }
 
-func TestMemoryKeepsToItsBytes(t *testing.T) {
-	m := store.NewMemory(store.MemoryOptions{MaxBytes: 10_000})
-	for _, name := range []string{"a", "b", "c", "d"} {
-		write(t, m, name, 3000)
-	}
-	if got := fmt.Sprint(kept(t, m, "a", "b", "c", "d")); got != "[b c d]" {
-		t.Errorf("kept %v", got)
-	}
-	write(t, m, "large", 20_000) // what was just written stays, whatever its size
-	if got := fmt.Sprint(kept(t, m, "b", "c", "d", "large")); got != "[large]" {
-		t.Errorf("kept %v", got)
-	}
-	if err := m.Delete(t.Context(), store.ID{Owner: "ann", Name: "large"}); err != nil {
+func TestMemoryKeepsWhatWasJustWrittenWhateverItsSize(t *testing.T) {
+	m := store.NewMemory(store.MemoryOptions{MaxBytes: 1000})
+	id := store.ID{Owner: "o", Name: "large"}
+	if err := storetest.Append(m, id, 1, store.Batch{Events: []store.Event{{Data: make([]byte, 2000)}}}); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"a", "b", "c"} { // its bytes are free again
-		write(t, m, name, 3000)
-	}
-	if got := fmt.Sprint(kept(t, m, "a", "b", "c")); got != "[a b c]" {
-		t.Errorf("kept %v", got)
-	}
-}
-
-func TestMemoryDoesNotTakeASessionForAnOwnerThatIsFencedOff(t *testing.T) {
-	m := store.NewMemory(store.MemoryOptions{MaxSessions: 1})
-	id := store.ID{Owner: "ann", Name: "a"}
-	m.Append(id, 2, []store.Event{{Kind: "a"}}, func(error) {})
-	m.Append(id, 1, []store.Event{{Kind: "b"}}, func(err error) {
-		if !errors.Is(err, store.ErrFenced) {
-			t.Error(err)
-		}
-	})
-	if s, err := m.Load(t.Context(), id); err != nil || len(s.Events) != 1 {
-		t.Errorf("%v, %v", s, err)
+	if _, err := m.Load(t.Context(), id); err != nil {
+		t.Error(err)
 	}
 }

@@ -46,7 +46,7 @@ func busyWith(ask func(*rig) reply) func(*rig) reply {
 // brokenJournal loses everything.
 type brokenJournal struct{ store.Journal }
 
-func (brokenJournal) Append(_ store.ID, _ uint64, _ []store.Event, done func(error)) {
+func (brokenJournal) Append(_ store.ID, _ uint64, _ store.Batch, done func(error)) {
 	done(errors.New("the disk is full"))
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"agentzero/actors"
 	"agentzero/config"
+	"agentzero/store"
 	"agentzero/transport"
 )
 
@@ -23,6 +24,7 @@ func systemOptions(c *config.Config, g *gateway) actors.Options {
 		MaxLive:     c.Sessions.MaxLive,
 		IdleTimeout: c.Sessions.IdleTimeout,
 		LogWindow:   int(c.Sessions.LogWindowBytes),
+		Resumes:     c.Store.Kind != storeMemory,
 		Live:        systemLive(c),
 	}
 }
@@ -33,6 +35,10 @@ func systemLive(c *config.Config) actors.Live {
 		BusyPolicy:   actors.BusyPolicy(c.Sessions.BusyPolicy),
 		QueueLimit:   c.Sessions.QueueLimit,
 		TurnTimeout:  c.Sessions.TurnTimeout,
+
+		ContextMessages: c.Sessions.ContextMessages,
+		ContextTokens:   c.Sessions.ContextTokens,
+		Retention:       store.Retention{MaxAge: c.Store.MaxAge, MaxSessions: c.Store.MaxSessions, MaxBytes: c.Store.MaxBytes},
 	}
 }
 
@@ -77,11 +83,16 @@ func nodeControl(n config.NodeControl) *transport.NodeControl {
 	if !n.Enabled {
 		return nil
 	}
-	id := n.NodeID
-	if id == "" {
-		id, _ = os.Hostname() // a machine without a name has a node without one
+	return &transport.NodeControl{Token: n.AuthToken.Reveal(), ID: nodeID(n), Allowed: n.AllowedNodeIDs}
+}
+
+// nodeID is this gateway's name among others.
+func nodeID(n config.NodeControl) string {
+	if n.NodeID != "" {
+		return n.NodeID
 	}
-	return &transport.NodeControl{Token: n.AuthToken.Reveal(), ID: id, Allowed: n.AllowedNodeIDs}
+	name, _ := os.Hostname() // a machine without a name has a node without one
+	return name
 }
 
 func serverLive(c *config.Config) transport.Live {

@@ -96,6 +96,9 @@ webhooks, and keeps each conversation in an actor of its own.`,
 	root.AddCommand(
 		newGatewayCommand(a),
 		newTokenCommand(a),
+		newSessionsCommand(a),
+		newBackupCommand(a),
+		newRestoreCommand(a),
 		newConfigCommand(a),
 		newVersionCommand(a),
 	)

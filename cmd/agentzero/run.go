@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/gofrs/flock"
+
 	"agentzero/actors"
 	"agentzero/auth"
 	"agentzero/config"
@@ -29,6 +31,7 @@ type gateway struct {
 	keyring  *auth.Keyring
 	agent    *liveAgent
 	journal  store.Journal
+	lock     *flock.Flock // on the journal's file
 	system   *actors.System
 	listener net.Listener
 	server   *transport.Server
@@ -56,7 +59,15 @@ func (a *app) runGateway(ctx context.Context, f *gatewayFlags) error {
 		g.log.Warn("the banner could not be printed", "error", err)
 	}
 	g.log.Info("gateway started", "address", g.listener.Addr().String(), "version", readVersion().Version)
+	life, end := context.WithCancel(ctx)
+	resumed := make(chan struct{})
+	go func() {
+		defer close(resumed)
+		g.resume(life)
+	}()
 	failure := g.serve(ctx, signals, served)
+	end()
+	<-resumed
 	g.stop(signals)
 	return failure
 }
@@ -87,10 +98,23 @@ func (g *gateway) start() error {
 	}
 	g.metrics = transport.NewMetrics(readVersion().Version)
 	g.agent = newLiveAgent(c, g.metrics)
-	g.journal = store.NewMemory(store.MemoryOptions{MaxSessions: c.Store.MaxSessions, MaxBytes: c.Store.MaxBytes})
+	if err := g.openJournal(); err != nil {
+		return err
+	}
 	g.system = actors.NewSystem(systemOptions(c, g))
 	g.server = transport.New(serverOptions(c, g))
 	return nil
+}
+
+// resume lets the sessions go on whose work the process before this one has not
+// ended. New requests need not wait for that.
+func (g *gateway) resume(ctx context.Context) {
+	switch n, err := g.system.Resume(ctx); {
+	case err != nil && ctx.Err() == nil:
+		g.log.Error("sessions with unfinished work cannot be found", "error", err)
+	case n > 0:
+		g.log.Info("sessions with unfinished work go on", "count", n)
+	}
 }
 
 // serve returns when the gateway is told to end, or cannot go on.
@@ -156,6 +180,7 @@ func (g *gateway) stop(signals <-chan os.Signal) {
 			g.log.Error("not closed well", "part", what, "error", err)
 		}
 	}
+	g.unlock()
 	g.log.Info("gateway stopped", "interrupted_turns", interrupted)
 }
 

@@ -1,0 +1,272 @@
+package actors
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"agentzero/agent"
+	"agentzero/store"
+)
+
+// head is what the journal keeps of a session beside its events, so that a
+// revival reads only those that it needs.
+type head struct {
+	Log      string          `json:"log"`   // the log's epoch
+	Seq      uint64          `json:"seq"`   // the log's last number when this was written
+	At       uint64          `json:"at"`    // place of the last event that is counted in here
+	From     uint64          `json:"from"`  // place of the first event that a revival reads
+	Since    uint64          `json:"since"` // place of the conversation's first turn
+	Created  time.Time       `json:"created"`
+	Metadata json.RawMessage `json:"metadata,omitempty"`
+	System   []agent.Message `json:"system,omitempty"`
+	Turns    int             `json:"turns"`
+	Messages int             `json:"messages"`
+	Usage    usage           `json:"usage"`
+}
+
+// head is the session's as it stands after an append that ends at place.
+func (s *session) head(place uint64) json.RawMessage {
+	h := head{
+		Log: s.log.Epoch(), Seq: s.log.newest(), At: place, From: place + 1, Since: s.since, Created: s.created,
+		Metadata: s.metadata, System: s.state.system, Turns: s.turns, Messages: s.messages, Usage: s.usage,
+	}
+	for _, t := range s.flight {
+		h.reads(t.place)
+	}
+	for i := range s.items {
+		h.reads(s.items[i].place)
+	}
+	data, err := encode(&h)
+	if err != nil { // metadata and messages were checked when they came
+		panic("actors: the head of a session cannot be written: " + err.Error())
+	}
+	return data
+}
+
+// reads makes a revival read from place on, if not from before; 0 is no place.
+func (h *head) reads(place uint64) {
+	if place > 0 {
+		h.From = min(h.From, place)
+	}
+}
+
+// revival is a state that is being rebuilt.
+type revival struct {
+	*state
+	head   head
+	open   []*turn // in the order of their acceptance
+	words  map[string]*agent.Assembler
+	events []pending // of the log
+	seqs   []uint64
+	first  bool   // nothing was read yet
+	lost   uint64 // number of the last event of the log before those
+	used   uint64 // number of the newest event known of the log
+}
+
+// revive reads a session from the journal; it returns nil where there is none.
+func revive(ctx context.Context, journal store.Journal, id store.ID) (*revival, error) {
+	r, err := loadHead(ctx, journal, id)
+	if err != nil || r == nil {
+		return nil, err
+	}
+	return r, r.read(ctx, journal, id, r.head.From)
+}
+
+// ReadConversation reads what was said in a session from the journal. It fails
+// with [store.ErrNotFound] where there is none.
+func ReadConversation(ctx context.Context, journal store.Journal, key Key) (*Conversation, error) {
+	r, err := loadHead(ctx, journal, key.id())
+	if err != nil {
+		return nil, err
+	}
+	if r == nil {
+		return nil, store.ErrNotFound
+	}
+	r.unbounded = true
+	if r.since > 0 {
+		if err := r.read(ctx, journal, key.id(), r.since); err != nil {
+			return nil, err
+		}
+	}
+	return &Conversation{Items: r.items}, nil
+}
+
+func loadHead(ctx context.Context, journal store.Journal, id store.ID) (*revival, error) {
+	kept, err := journal.Load(ctx, id)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	r := &revival{words: make(map[string]*agent.Assembler)}
+	if r.head, err = decode[head](kept.Head); err != nil {
+		return nil, fmt.Errorf("journal of session %s: %w", id.Name, err)
+	}
+	h := &r.head
+	r.state = &state{
+		exists: true, epoch: kept.Epoch, last: kept.Last, created: h.Created, updated: kept.Updated, metadata: h.Metadata,
+		system: h.System, turns: h.Turns, messages: h.Messages, usage: h.Usage, since: h.Since,
+	}
+	r.used, r.lost, r.first = h.Seq, h.Seq, true
+	return r, nil
+}
+
+// read applies the events from a place on.
+func (r *revival) read(ctx context.Context, journal store.Journal, id store.ID, from uint64) error {
+	for after := max(from, 1) - 1; after < r.last; {
+		events, err := journal.Read(ctx, id, after, readAtOnce)
+		if err != nil {
+			return err
+		}
+		if len(events) == 0 {
+			break // deleted meanwhile
+		}
+		for i := range events {
+			if err := r.apply(&events[i]); err != nil {
+				return fmt.Errorf("journal of session %s: %s at %d: %w", id.Name, events[i].Kind, events[i].Seq, err)
+			}
+		}
+		after = events[len(events)-1].Seq
+	}
+	return nil
+}
+
+// readAtOnce is how many events are read together.
+const readAtOnce = 512
+
+func (r *revival) apply(e *store.Event) error {
+	switch e.Kind {
+	case journalCreated:
+		return nil // the head has it
+	case journalAccepted:
+		m, err := decode[acceptRecord](e.Data)
+		if err != nil {
+			return err
+		}
+		if r.first {
+			r.first, r.lost = false, m.LogSeq
+		}
+		r.used = max(r.used, m.LogSeq)
+		t := newTurn(m.StartTurn, nil, e.At)
+		t.place = e.Seq
+		if r.since == 0 {
+			r.since = e.Seq
+		}
+		r.open = append(r.open, t)
+	case journalStarted:
+		start, err := decode[startRecord](e.Data)
+		if err != nil {
+			return err
+		}
+		if t := r.find(e.Turn); t != nil {
+			t.started = e.At
+			r.log(telling(t, EventStarted, TurnEvent{}), start.Seq)
+		}
+	case journalSaid:
+		said, err := decode[saidRecord](e.Data)
+		if err != nil {
+			return err
+		}
+		return r.say(e.Turn, &said)
+	case journalEnded:
+		end, err := decode[endRecord](e.Data)
+		if err != nil {
+			return err
+		}
+		return r.end(e, &end)
+	default:
+		return errors.New("an event of a kind that this version does not know")
+	}
+	return nil
+}
+
+func (r *revival) find(id string) *turn {
+	for _, t := range r.open {
+		if t.Turn == id {
+			return t
+		}
+	}
+	return nil
+}
+
+func (r *revival) log(p pending, seq uint64) {
+	r.events, r.seqs = append(r.events, p), append(r.seqs, seq)
+	r.used = max(r.used, seq)
+}
+
+func (r *revival) say(turn string, said *saidRecord) error {
+	if r.find(turn) == nil {
+		return nil // it was accepted before what is read
+	}
+	events, seqs, err := said.deltas(turn)
+	if err != nil {
+		return err
+	}
+	words := r.words[turn]
+	if words == nil && len(events) > 0 {
+		words = new(agent.Assembler)
+		r.words[turn] = words
+	}
+	for i := range events {
+		hear(words, &events[i])
+		r.log(events[i], seqs[i])
+	}
+	return nil
+}
+
+func (r *revival) end(e *store.Event, end *endRecord) error {
+	t := r.find(e.Turn)
+	if t == nil {
+		return nil
+	}
+	if err := r.say(e.Turn, end.Said); err != nil {
+		return err
+	}
+	words := r.words[e.Turn]
+	delete(r.words, e.Turn)
+	for i := range r.open {
+		if r.open[i] == t {
+			r.open = append(r.open[:i:i], r.open[i+1:]...)
+			break
+		}
+	}
+	kind, telling := end.event(t)
+	r.log(telling, end.Seq)
+	if kind == EventMerged {
+		if into := r.find(end.Into); into != nil {
+			into.takeIn(t)
+		}
+		return nil
+	}
+	var answer *agent.Message
+	if end.Answered && words != nil {
+		m := words.Message()
+		answer = &m
+	} else if end.Answered {
+		answer = &agent.Message{Role: "assistant"}
+	}
+	if e.Seq > r.head.At {
+		r.count(t, end, e.At)
+	}
+	r.remember(t, end, answer, e.At)
+	return nil
+}
+
+// event is what the log tells of a turn's end.
+func (r *endRecord) event(t *turn) (EventKind, pending) {
+	kind := EventFailed
+	ending := TurnEvent{Failure: r.Failure}
+	switch {
+	case r.Into != "":
+		kind, ending = EventMerged, TurnEvent{Into: r.Into}
+	case r.Fate == FateAnswered.String():
+		kind, ending = EventCompleted, TurnEvent{FinishReason: r.FinishReason, Model: r.Model, Usage: r.Usage}
+	case r.Failure == nil:
+		kind, ending = EventInterrupted, TurnEvent{Reason: r.Reason}
+	}
+	return kind, telling(t, kind, ending)
+}

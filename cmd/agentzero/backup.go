@@ -1,0 +1,144 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"github.com/gofrs/flock"
+	"github.com/spf13/cobra"
+
+	"agentzero/store/sqlite"
+)
+
+var errNoFile = errors.New("only store.kind sqlite is one file; back a PostgreSQL database up with its own tools (pg_dump)")
+
+func newBackupCommand(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:   "backup FILE",
+		Short: "Copy all sessions into a file, while the gateway runs or not",
+		Long: `Copy the journal of all sessions, as it stands at one moment, into a new file,
+readable by you only. A gateway may be running and go on. The tokens are not in
+it: they are in tokens.json of the data directory.`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.backup(cmd.Context(), args[0])
+		},
+	}
+}
+
+func (a *app) backup(ctx context.Context, to string) error {
+	j, err := a.openFile()
+	if err != nil {
+		return err
+	}
+	defer j.Close()
+	f, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("%s exists already: give another name", to)
+	}
+	if err != nil {
+		return fmt.Errorf("cannot write the backup: %w", err)
+	}
+	if err := errors.Join(f.Close(), j.Backup(ctx, to)); err != nil {
+		return errors.Join(err, os.Remove(to))
+	}
+	_, err = fmt.Fprintln(a.stdout, to)
+	return err
+}
+
+// openFile opens sqlite's file to look at it.
+func (a *app) openFile() (*sqlite.Journal, error) {
+	c, err := a.loadConfig()
+	if err != nil {
+		return nil, err
+	}
+	if c.Store.Kind != "sqlite" {
+		return nil, errNoFile
+	}
+	return sqlite.Open(sqlite.Options{Path: c.Store.Path, ReadOnly: true})
+}
+
+func newRestoreCommand(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:   "restore FILE",
+		Short: "Put a backup in the place of all sessions",
+		Long: `Put a backup in the place of all sessions. What is there now is kept beside it,
+with .before-restore behind its name. The gateway must not be running.`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.restore(cmd.Context(), args[0])
+		},
+	}
+}
+
+func (a *app) restore(ctx context.Context, from string) error {
+	c, err := a.loadConfig()
+	if err != nil {
+		return err
+	}
+	if c.Store.Kind != "sqlite" {
+		return errNoFile
+	}
+	lock := flock.New(lockPath(c))
+	held, err := lock.TryLock()
+	if err != nil {
+		return fmt.Errorf("cannot lock the journal: %w", err)
+	}
+	if !held {
+		return fmt.Errorf("a gateway uses the journal %s: stop it first", c.Store.Path)
+	}
+	defer func() { _ = lock.Unlock() }() // the process ends
+	backup, err := sqlite.Open(sqlite.Options{Path: from, ReadOnly: true})
+	if err != nil {
+		return err
+	}
+	defer backup.Close()
+	fresh := c.Store.Path + ".restoring"
+	if err := removeJournal(fresh); err != nil {
+		return err
+	}
+	if err := backup.Backup(ctx, fresh); err != nil {
+		return errors.Join(err, removeJournal(fresh))
+	}
+	if err := os.Chmod(fresh, 0o600); err != nil {
+		return err
+	}
+	if err := setAside(c.Store.Path); err != nil {
+		return err
+	}
+	if err := os.Rename(fresh, c.Store.Path); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(a.stdout, "Restored %s from %s.\n", c.Store.Path, from)
+	return err
+}
+
+// journalFiles are what SQLite keeps beside a file, and the file itself.
+var journalFiles = []string{"", "-wal", "-shm"}
+
+// setAside renames a journal that is there.
+func setAside(path string) error {
+	const aside = ".before-restore"
+	if err := removeJournal(path + aside); err != nil {
+		return err
+	}
+	for _, suffix := range journalFiles {
+		err := os.Rename(path+suffix, path+aside+suffix)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
+
+func removeJournal(path string) error {
+	for _, suffix := range journalFiles {
+		if err := os.Remove(path + suffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}

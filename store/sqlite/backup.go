@@ -1,0 +1,44 @@
+package sqlite
+
+import (
+	"context"
+	"fmt"
+
+	"modernc.org/sqlite"
+)
+
+// pagesPerStep is how much a backup copies before it lets a writer in.
+const pagesPerStep = 256
+
+// Backup copies the journal, as it stands at one moment, into a file, while it
+// is written to.
+func (j *Journal) Backup(ctx context.Context, path string) error {
+	conn, err := j.read.Conn(ctx)
+	if err != nil {
+		return j.readError(err)
+	}
+	defer conn.Close()
+	return conn.Raw(func(driver any) error {
+		source, ok := driver.(interface {
+			NewBackup(string) (*sqlite.Backup, error)
+		})
+		if !ok {
+			return fmt.Errorf("store: the driver %T makes no backups", driver)
+		}
+		backup, err := source.NewBackup(path)
+		if err != nil {
+			return fileError(path, err)
+		}
+		for more := true; more; {
+			if err := ctx.Err(); err != nil {
+				_ = backup.Finish()
+				return err
+			}
+			if more, err = backup.Step(pagesPerStep); err != nil {
+				_ = backup.Finish()
+				return fileError(path, err)
+			}
+		}
+		return backup.Finish()
+	})
+}

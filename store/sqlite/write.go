@@ -1,0 +1,240 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"agentzero/store"
+)
+
+// operation is one thing to be written. Its own refusal (a fence) leaves the
+// transaction of the others alone; an error of the database ends it for all.
+type operation interface {
+	apply(ctx context.Context, w *writer) (refused, broken error)
+	ends(done func(error))
+	end(error)
+}
+
+// caller is who waits for an operation.
+type caller struct{ done func(error) }
+
+func (c *caller) ends(done func(error)) { c.done = done }
+func (c *caller) end(err error)         { c.done(err) }
+
+// commit writes operations in one transaction and tells their callers.
+func (j *Journal) commit(ops []operation) {
+	refusals, err := j.writer.transact(ops)
+	if err != nil {
+		err = fileError(j.path, err)
+		j.failed.Store(&err)
+	} else {
+		j.failed.Store(nil)
+	}
+	for i, op := range ops {
+		if err != nil {
+			op.end(err)
+		} else {
+			op.end(refusals[i])
+		}
+	}
+}
+
+// writer is the one connection that writes, and its statements.
+type writer struct {
+	conn                                                            *sql.Conn
+	statements                                                      []*sql.Stmt
+	addSession, addEvent, addTotal, claim, unclaim                  *sql.Stmt
+	sizeOf, deleteEvents, deleteClaims, deleteSession, forgetClaims *sql.Stmt
+}
+
+func newWriter(ctx context.Context, db *sql.DB) (*writer, error) {
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		return nil, err
+	}
+	w := &writer{conn: conn}
+	for _, s := range []struct {
+		statement **sql.Stmt
+		text      string
+	}{
+		// A session is made by a batch after 0; another batch must follow the
+		// last one, and come from an owner that is no older.
+		{&w.addSession, `INSERT INTO sessions (owner, name, created, updated, epoch, last, bytes, head, open)
+			SELECT ?1, ?2, ?3, ?3, ?4, ?5 + ?6, ?7, ?8, ?9 WHERE ?5 = 0 OR EXISTS (SELECT 1 FROM sessions WHERE owner = ?1 AND name = ?2)
+			ON CONFLICT (owner, name) DO UPDATE SET updated = excluded.updated, epoch = excluded.epoch, last = excluded.last,
+				bytes = bytes + excluded.bytes, head = coalesce(excluded.head, head), open = excluded.open
+			WHERE epoch <= excluded.epoch AND last = ?5
+			RETURNING id`},
+		{&w.addEvent, `INSERT INTO events (session, seq, kind, turn, at, data) VALUES (?, ?, ?, ?, ?, ?)`},
+		{&w.addTotal, `UPDATE totals SET bytes = bytes + ?`},
+		{&w.claim, `INSERT OR REPLACE INTO claims (key, fingerprint, owner, name, turn, place, at) VALUES (?, ?, ?, ?, ?, ?, ?)`},
+		{&w.unclaim, `DELETE FROM claims WHERE key = ?`},
+		{&w.sizeOf, `SELECT id, bytes FROM sessions WHERE owner = ? AND name = ?`},
+		{&w.deleteEvents, `DELETE FROM events WHERE session = ?`},
+		{&w.deleteClaims, `DELETE FROM claims WHERE owner = ? AND name = ?`},
+		{&w.deleteSession, `DELETE FROM sessions WHERE id = ?`},
+		{&w.forgetClaims, `DELETE FROM claims WHERE at < ?`},
+	} {
+		if *s.statement, err = conn.PrepareContext(ctx, s.text); err != nil {
+			return nil, errors.Join(err, w.close())
+		}
+		w.statements = append(w.statements, *s.statement)
+	}
+	return w, nil
+}
+
+func (w *writer) close() error {
+	var errs []error
+	for _, s := range w.statements {
+		errs = append(errs, s.Close())
+	}
+	return errors.Join(append(errs, w.conn.Close())...)
+}
+
+// transact applies operations together. Its error is the database's.
+func (w *writer) transact(ops []operation) ([]error, error) {
+	ctx := context.Background()
+	if _, err := w.conn.ExecContext(ctx, "BEGIN IMMEDIATE"); err != nil {
+		return nil, err
+	}
+	refusals := make([]error, len(ops))
+	for i, op := range ops {
+		refused, broken := op.apply(ctx, w)
+		if broken != nil {
+			return nil, errors.Join(broken, w.rollback(ctx))
+		}
+		refusals[i] = refused
+	}
+	if _, err := w.conn.ExecContext(ctx, "COMMIT"); err != nil {
+		return nil, errors.Join(err, w.rollback(ctx))
+	}
+	return refusals, nil
+}
+
+// rollback ends a transaction that failed, unless SQLite has done so itself.
+func (w *writer) rollback(ctx context.Context) error {
+	if _, err := w.conn.ExecContext(ctx, "ROLLBACK"); err != nil && primary(err) != 1 {
+		return err
+	}
+	return nil
+}
+
+// Append implements [store.Journal].
+func (j *Journal) Append(id store.ID, epoch uint64, b store.Batch, done func(error)) {
+	op := &appendOp{id: id, epoch: epoch, batch: b, now: time.Now()}
+	for _, e := range b.Events {
+		op.bytes += int64(len(e.Data) + len(e.Turn) + len(e.Kind))
+	}
+	j.add(op, done, op.bytes+int64(len(b.Head)))
+}
+
+type appendOp struct {
+	caller
+	id    store.ID
+	epoch uint64
+	batch store.Batch
+	bytes int64
+	now   time.Time
+}
+
+func (op *appendOp) apply(ctx context.Context, w *writer) (refused, broken error) {
+	b := &op.batch
+	at := op.now
+	if n := len(b.Events); n > 0 {
+		at = b.Events[n-1].At
+	}
+	var session int64
+	err := w.addSession.QueryRowContext(ctx, op.id.Owner, op.id.Name, at.UnixNano(), int64(op.epoch),
+		int64(b.After), len(b.Events), op.bytes, []byte(b.Head), b.Open).Scan(&session)
+	if errors.Is(err, sql.ErrNoRows) {
+		return store.ErrFenced, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	for i, e := range b.Events {
+		if _, err := w.addEvent.ExecContext(ctx, session, int64(b.After)+int64(i)+1, e.Kind, e.Turn, e.At.UnixNano(), []byte(e.Data)); err != nil {
+			return nil, fmt.Errorf("add event: %w", err)
+		}
+	}
+	if op.bytes > 0 {
+		if _, err := w.addTotal.ExecContext(ctx, op.bytes); err != nil {
+			return nil, err
+		}
+	}
+	for _, c := range b.Claims {
+		if _, err := w.claim.ExecContext(ctx, c.Key, c.Fingerprint[:], c.Session.Owner, c.Session.Name, c.Turn, int64(c.Place), c.At.UnixNano()); err != nil {
+			return nil, err
+		}
+	}
+	for _, key := range b.Forgets {
+		if _, err := w.unclaim.ExecContext(ctx, key); err != nil {
+			return nil, err
+		}
+	}
+	return nil, nil
+}
+
+// Delete implements [store.Journal].
+func (j *Journal) Delete(ctx context.Context, id store.ID) error {
+	return j.wait(ctx, &deleteOp{id: id})
+}
+
+type deleteOp struct {
+	caller
+	id store.ID
+}
+
+func (op *deleteOp) apply(ctx context.Context, w *writer) (refused, broken error) {
+	var session, bytes int64
+	err := w.sizeOf.QueryRowContext(ctx, op.id.Owner, op.id.Name).Scan(&session, &bytes)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	for _, step := range []struct {
+		statement *sql.Stmt
+		args      []any
+	}{
+		{w.deleteEvents, []any{session}},
+		{w.deleteClaims, []any{op.id.Owner, op.id.Name}},
+		{w.deleteSession, []any{session}},
+		{w.addTotal, []any{-bytes}},
+	} {
+		if _, err := step.statement.ExecContext(ctx, step.args...); err != nil {
+			return nil, err
+		}
+	}
+	return nil, nil
+}
+
+// ForgetClaims implements [store.Journal].
+func (j *Journal) ForgetClaims(ctx context.Context, before time.Time) error {
+	return j.wait(ctx, &forgetOp{before: before})
+}
+
+type forgetOp struct {
+	caller
+	before time.Time
+}
+
+func (op *forgetOp) apply(ctx context.Context, w *writer) (refused, broken error) {
+	_, err := w.forgetClaims.ExecContext(ctx, op.before.UnixNano())
+	return nil, err
+}
+
+// probe writes nothing of meaning, to see whether it can be written, and is also
+// what a reader waits for that must see what was appended before.
+type probe struct {
+	caller
+}
+
+func (*probe) apply(ctx context.Context, w *writer) (refused, broken error) {
+	_, err := w.addTotal.ExecContext(ctx, 0)
+	return nil, err
+}
