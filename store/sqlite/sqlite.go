@@ -130,7 +130,26 @@ func openDB(path, query string, conns int) (*sql.DB, error) {
 	}
 	db.SetMaxOpenConns(conns)
 	db.SetMaxIdleConns(conns)
-	return db, db.Ping()
+	return db, warm(db, conns)
+}
+
+// warm opens all of a pool's connections, so that what a gateway holds open does
+// not depend on what it was asked.
+func warm(db *sql.DB, conns int) error {
+	var opened []*sql.Conn
+	var errs []error
+	for range conns {
+		conn, err := db.Conn(context.Background())
+		if err != nil {
+			errs = append(errs, err)
+			break
+		}
+		opened = append(opened, conn)
+	}
+	for _, conn := range opened {
+		errs = append(errs, conn.Close())
+	}
+	return errors.Join(errs...)
 }
 
 // Path is the journal's file.
