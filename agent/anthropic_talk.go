@@ -15,15 +15,17 @@ import (
 type anthropicTalk struct {
 	system []any
 	turns  []anthropicTurn
-	called []string // the names of the tools that were called, each once
+	called []string        // the names of the tools that were called, each once
+	known  map[string]bool // the same
 }
 
 type anthropicTurn struct {
 	Role    string `json:"role"`
 	Content []any  `json:"content"`
 
-	calls   []string // the ids of its tool_use blocks
-	results []string // the ids that its tool_result blocks, which are its first, are for
+	calls    []string        // the ids of its tool_use blocks
+	results  []any           // its tool_result blocks, until they come before Content
+	answered map[string]bool // the ids that they are for
 }
 
 // The blocks of a turn's content.
@@ -66,7 +68,7 @@ const (
 )
 
 func anthropicTalkOf(messages []Message) (anthropicTalk, error) {
-	var t anthropicTalk
+	t := anthropicTalk{known: map[string]bool{}}
 	for i, m := range messages {
 		if err := t.add(m); err != nil {
 			return t, fmt.Errorf("message %d: %w", i, err)
@@ -148,7 +150,8 @@ func (t *anthropicTalk) addAssistant(content []any, fields openAIMessage) error 
 		t.put("assistant", anthropicToolUse{Type: "tool_use", ID: id, Name: name, Input: input})
 		turn := &t.turns[len(t.turns)-1]
 		turn.calls = append(turn.calls, id)
-		if !slices.Contains(t.called, name) {
+		if !t.known[name] {
+			t.known[name] = true
 			t.called = append(t.called, name)
 		}
 	}
@@ -162,11 +165,16 @@ func (t *anthropicTalk) addResult(content []any, callID string) error {
 	if id == "" {
 		return errors.New("a tool's result has no tool_call_id")
 	}
-	turn := t.turn("user")
-	result := anthropicToolResult{Type: "tool_result", ToolUseID: id, Content: content}
-	turn.Content = slices.Insert(turn.Content, len(turn.results), any(result))
-	turn.results = append(turn.results, id)
+	t.turn("user").answer(anthropicToolResult{Type: "tool_result", ToolUseID: id, Content: content})
 	return nil
+}
+
+func (t *anthropicTurn) answer(result anthropicToolResult) {
+	if t.answered == nil {
+		t.answered = map[string]bool{}
+	}
+	t.answered[result.ToolUseID] = true
+	t.results = append(t.results, result)
 }
 
 // put adds blocks to the last turn, if it has this role, or to a new one.
@@ -184,20 +192,21 @@ func (t *anthropicTalk) turn(role string) *anthropicTurn {
 	return &t.turns[len(t.turns)-1]
 }
 
-// answerCalls gives a result to each call that has none. A conversation in which
-// a turn was cancelled between the two could never be gone on with otherwise.
+// answerCalls gives a result to each call that has none, and puts the results
+// where they belong. A conversation in which a turn was cancelled between the two
+// could never be gone on with otherwise.
 func (t *anthropicTalk) answerCalls() {
-	for i := range len(t.turns) - 1 {
-		next := &t.turns[i+1]
-		for _, id := range t.turns[i].calls {
-			if slices.Contains(next.results, id) {
-				continue
+	for i := range t.turns {
+		turn := &t.turns[i]
+		if i > 0 {
+			for _, id := range t.turns[i-1].calls {
+				if !turn.answered[id] {
+					turn.answer(anthropicToolResult{Type: "tool_result", ToolUseID: id, IsError: true,
+						Content: []any{anthropicText{Type: "text", Text: resultIsLost}}})
+				}
 			}
-			lost := anthropicToolResult{Type: "tool_result", ToolUseID: id, IsError: true,
-				Content: []any{anthropicText{Type: "text", Text: resultIsLost}}}
-			next.Content = slices.Insert(next.Content, len(next.results), any(lost))
-			next.results = append(next.results, id)
 		}
+		turn.Content = append(turn.results, turn.Content...)
 	}
 }
 
