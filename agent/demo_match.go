@@ -12,9 +12,10 @@ import (
 // demoTalk is a conversation as the demo agent sees it.
 type demoTalk struct {
 	messages []Message
-	user     []string // the user's messages, oldest first, trimmed
+	user     []string // the user's messages, oldest first, trimmed and clipped
 	replies  int      // assistant messages
-	last     string   // the user's last message
+	last     string   // the user's last message, clipped
+	whole    string   // and not clipped, to be repeated
 	lower    string   // last in lower case, typographic quotes made plain
 	results  []Message
 }
@@ -24,7 +25,8 @@ func newDemoTalk(messages []Message) *demoTalk {
 	for _, m := range messages {
 		switch m.Role {
 		case "user":
-			t.user = append(t.user, strings.TrimSpace(m.Text))
+			t.whole = strings.TrimSpace(m.Text)
+			t.user = append(t.user, clip(t.whole))
 			t.results = nil
 		case "assistant":
 			t.replies++
@@ -38,6 +40,21 @@ func newDemoTalk(messages []Message) *demoTalk {
 	}
 	t.lower = strings.ToLower(strings.NewReplacer("’", "'", "“", `"`, "”", `"`).Replace(t.last))
 	return t
+}
+
+// maxAsked is how much of a message is looked at to find out what it asks for:
+// the rules would take seconds over what a body may hold.
+const maxAsked = 4 << 10
+
+func clip(text string) string {
+	if len(text) <= maxAsked {
+		return text
+	}
+	cut := maxAsked
+	for cut > 0 && !utf8.RuneStart(text[cut]) {
+		cut--
+	}
+	return text[:cut]
 }
 
 // demoRule is one thing the demo agent knows to answer. A rule that does not
@@ -118,7 +135,7 @@ var (
 
 // echo repeats what is clearly there to be repeated.
 func (t *demoTalk) echo() string {
-	if m := demoEcho.FindStringSubmatch(t.last); m != nil {
+	if m := demoEcho.FindStringSubmatch(t.whole); m != nil {
 		return unquote(m[1])
 	}
 	return ""
@@ -126,7 +143,7 @@ func (t *demoTalk) echo() string {
 
 // say repeats what may be there to be repeated, or the last answer.
 func (t *demoTalk) say() string {
-	m := demoSay.FindStringSubmatch(t.last)
+	m := demoSay.FindStringSubmatch(t.whole)
 	if m == nil {
 		return ""
 	}

@@ -456,3 +456,14 @@ func BenchmarkDemoStory(b *testing.B) {
 		}
 	}
 }
+
+func TestTheDemoIsNotHeldUpByALongMessage(t *testing.T) {
+	long := strings.Repeat("1+ hello my name is ", 1<<19) // 10 MiB
+	talk := newDemoTalk(say(long))
+	if len(talk.last) > maxAsked || len(talk.user[0]) > maxAsked {
+		t.Errorf("%d bytes are looked at", len(talk.last))
+	}
+	if _, answer := newDemoTalk(say("Repeat after me: " + long)).match(); len(answer.text) < len(long)-1 {
+		t.Errorf("%d bytes are repeated", len(answer.text))
+	}
+}
