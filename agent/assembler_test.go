@@ -323,7 +323,8 @@ func FuzzJSONScanner(f *testing.F) {
 	f.Add([]byte("{\"a\":\t-1.5e+3\n}"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		var want map[string]json.RawMessage
-		valid := json.Unmarshal(data, &want) == nil && want != nil
+		// What is no UTF-8 may be read as more or as fewer replacement characters.
+		valid := utf8.Valid(data) && json.Unmarshal(data, &want) == nil && want != nil
 		got := map[string][]byte{}
 		for s := membersOf(data); s.next(); {
 			if !bytes.Equal(data[offsetIn(data, s.value):][:len(s.value)], s.value) {
