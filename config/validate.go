@@ -33,6 +33,7 @@ func validate(c *Config) []fault {
 	}
 	if g.NodeControl.Enabled && !g.NodeControl.AuthToken.IsSet() {
 		add("gateway.node_control.enabled", "true needs a token of its own: set gateway.node_control.auth_token, for example to \"env:NODE_TOKEN\"")
+		faults[len(faults)-1].other = "gateway.node_control.auth_token"
 	}
 	if c.Store.Kind == "postgres" && !c.Store.URL.IsSet() {
 		add("store.kind", `"postgres" needs a database: set store.url, for example to "env:DATABASE_URL"`)

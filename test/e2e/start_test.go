@@ -63,6 +63,7 @@ func TestAStartThatCannotBeSaysWhyInOneSentence(t *testing.T) {
 		"tokens that cannot be read":              {args: []string{"--data-dir", corrupt}, says: []string{corrupt + "/tokens.json", "restore it", "move it away"}},
 		"a provider that is not there":            {env: []string{"AGENTZERO_AGENT__PROVIDER=ghost"}, says: []string{"agent.provider", "ghost"}},
 		"a secret that is in no variable":         {env: []string{"AGENTZERO_PROVIDERS__P__KIND=openai", "AGENTZERO_PROVIDERS__P__API_KEY=env:NOT_SET_ANYWHERE"}, says: []string{"providers.p.api_key", "NOT_SET_ANYWHERE"}},
+		"node control's token is in no variable":  {env: []string{"AGENTZERO_GATEWAY__NODE_CONTROL__ENABLED=true", "AGENTZERO_GATEWAY__NODE_CONTROL__AUTH_TOKEN=env:NOT_SET_ANYWHERE"}, says: []string{"auth_token", "NOT_SET_ANYWHERE"}},
 		"node control without a token of its own": {env: []string{"AGENTZERO_GATEWAY__NODE_CONTROL__ENABLED=true"}, says: []string{"auth_token"}},
 	} {
 		t.Run(name, func(t *testing.T) {
