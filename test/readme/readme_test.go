@@ -37,20 +37,23 @@ func TestTheTranscriptWorksLineByLine(t *testing.T) {
 	if got := banner(g.Output()); !matches(replace(steps[0].output), got) {
 		t.Errorf("%s prints\n%s\nwant\n%s", printedCall, got, replace(steps[0].output))
 	}
-	token := ""
-	for _, s := range steps[1:] {
-		if strings.HasPrefix(s.command, "export TOKEN=") {
-			if token == "" {
-				t.Fatal("no token was printed before it is used")
-			}
-			continue
-		}
-		got := run(t, replace(s.command), token)
-		if !matches(replace(s.output), got) {
-			t.Errorf("$ %s\nprints\n%s\nwant\n%s", s.command, got, s.output)
-		}
-		if found := regexp.MustCompile(`"token":"([^"]+)"`).FindStringSubmatch(got); found != nil {
-			token = found[1]
+	pairing := steps[1]
+	got := run(t, []string{replace(pairing.command)}, "")[0]
+	found := regexp.MustCompile(`"token":"([^"]+)"`).FindStringSubmatch(got)
+	if !matches(replace(pairing.output), got) || found == nil {
+		t.Fatalf("$ %s\nprints\n%s\nwant\n%s", pairing.command, got, pairing.output)
+	}
+	if steps[2].command != "export TOKEN=az_..." {
+		t.Fatalf("the token is not taken up: %s", steps[2].command)
+	}
+	steps = steps[3:]
+	commands := make([]string, len(steps))
+	for i, s := range steps {
+		commands[i] = replace(s.command)
+	}
+	for i, got := range run(t, commands, found[1]) {
+		if !matches(replace(steps[i].output), got) {
+			t.Errorf("$ %s\nprints\n%s\nwant\n%s", steps[i].command, got, steps[i].output)
 		}
 	}
 }
@@ -163,18 +166,22 @@ func matches(want, got string) bool {
 	return regexp.MustCompile("^" + pattern + "$").MatchString(got)
 }
 
-func run(t *testing.T, command, token string) string {
+// run types commands into one shell and returns what each prints.
+func run(t *testing.T, commands []string, token string) []string {
 	t.Helper()
 	part.Command(t, "curl")
 	ctx, cancel := context.WithTimeout(t.Context(), gateway.Patience)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, part.Command(t, "bash"), "-c", command)
+	const end = "\x1e"
+	script := strings.Join(commands, "\nprintf '"+end+"'\n")
+	cmd := exec.CommandContext(ctx, part.Command(t, "bash"), "-c", script)
 	cmd.Env = append(os.Environ(), "TOKEN="+token)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
-	if err != nil {
-		t.Fatalf("$ %s\n%v\n%s", command, err, stderr.String())
+	printed := strings.Split(string(out), end)
+	if len(printed) != len(commands) {
+		t.Fatalf("%d of %d commands ran: %v\n%s", len(printed), len(commands), err, stderr.String())
 	}
-	return string(out)
+	return printed
 }
