@@ -67,7 +67,7 @@ func TestAStartThatCannotBeSaysWhyInOneSentence(t *testing.T) {
 		"node control without a token of its own": {env: []string{"AGENTZERO_GATEWAY__NODE_CONTROL__ENABLED=true"}, says: []string{"auth_token"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := gateway.Command(t, c.env, append([]string{"gateway"}, c.args...)...)
+			r := gateway.Command(t, append([]string{"AGENTZERO_GATEWAY__PORT=0"}, c.env...), append([]string{"gateway"}, c.args...)...)
 			t.Logf("%s", r.Stderr)
 			if r.Code != 1 || r.Stdout != "" {
 				t.Errorf("exit %d, on standard output: %q", r.Code, r.Stdout)
