@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"bytes"
 	"encoding/json"
 	"strconv"
 )
@@ -120,6 +121,9 @@ func (a *Assembler) merge(list *fieldList, name, value []byte, depth int) {
 	inside := value
 	if kind != otherField {
 		inside = value[1 : len(value)-1]
+	}
+	if kind == listField {
+		inside = bytes.TrimSpace(inside) // of "[ ]" there is nothing to join
 	}
 	same := string(f.data) == string(inside)
 	switch {

@@ -114,6 +114,9 @@ func TestAssemblerMessage(t *testing.T) {
 			choiceDelta(`{"audio":{"id":"audio_1","transcript":"Hel"}}`),
 			choiceDelta(`{"audio":{"id":"audio_1","transcript":"lo","data":"AA=="}}`),
 		}, `{"role":"assistant","content":null,"audio":{"id":"audio_1","transcript":"Hello","data":"AA=="}}`},
+		{"lists that are empty but for white space", []Delta{
+			choiceDelta(`{"l":[ ]}`), choiceDelta(`{"l":[ 1 ]}`), choiceDelta("{\"l\":[\t]}"), choiceDelta(`{"l":[2 ]}`),
+		}, `{"role":"assistant","content":null,"l":[1,2]}`},
 		{"a member that changes its kind is replaced", []Delta{
 			choiceDelta(`{"x":"a"}`), choiceDelta(`{"x":[1]}`),
 		}, `{"role":"assistant","content":null,"x":[1]}`},

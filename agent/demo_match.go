@@ -106,6 +106,9 @@ func (t *demoTalk) match() (rule string, answer demoAnswer) {
 	return "", demoAnswer{}
 }
 
+// maxDemoResults bounds how many tools' results are told.
+const maxDemoResults = 20
+
 func (t *demoTalk) toolResult() string {
 	switch len(t.results) {
 	case 0:
@@ -115,8 +118,11 @@ func (t *demoTalk) toolResult() string {
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, demoToolResults, len(t.results))
-	for _, m := range t.results {
+	for _, m := range t.results[:min(len(t.results), maxDemoResults)] {
 		fmt.Fprintf(&b, "\n- %s: %s", t.toolName(m), shorten(m.Text, 500))
+	}
+	if more := len(t.results) - maxDemoResults; more > 0 {
+		fmt.Fprintf(&b, demoSummarySkipped, plural(more, "more result"))
 	}
 	return b.String()
 }

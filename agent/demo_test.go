@@ -392,6 +392,16 @@ func TestDemoAnswersWithToolResults(t *testing.T) {
 	}
 }
 
+func TestDemoTellsOfTwentyResults(t *testing.T) {
+	messages := say("call them all")
+	for range maxDemoResults + 3 {
+		messages = append(messages, Message{Role: "tool", Text: "noon"})
+	}
+	if text := runDemo(t, &Request{Messages: messages}).text; strings.Count(text, "noon") != maxDemoResults || !strings.HasSuffix(text, "(3 more results left out)") {
+		t.Errorf("answer %q", text)
+	}
+}
+
 func TestDemoAnswersInJSON(t *testing.T) {
 	tests := []struct{ name, says, format, want string }{
 		{"an object", "count to 3", `{"type":"json_object"}`, `{"answer":"1, 2, 3"}`},
