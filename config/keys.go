@@ -148,7 +148,7 @@ func providerKeys() []key {
 			"Time to connect, TLS included."),
 		defineProvider("first_byte_timeout", timeout, 2*time.Minute,
 			func(p *Provider) *time.Duration { return &p.FirstByteTimeout },
-			"Time from the request to the answer's first byte."),
+			"Time from the request to a streamed answer's first byte. One that is not streamed has at least 10 minutes, because it comes when it is whole."),
 		defineProvider("idle_timeout", timeout, 2*time.Minute,
 			func(p *Provider) *time.Duration { return &p.IdleTimeout },
 			"Silence within an answer after which it counts as broken off."),

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"sync/atomic"
+	"time"
 
 	"agentzero/agent"
 	"agentzero/config"
@@ -77,12 +78,18 @@ type provider interface {
 	Close()
 }
 
+// minWhole is how long an answer that is not streamed may take to come, however
+// short the time to the first byte of a stream is.
+const minWhole = 10 * time.Minute
+
 func newProvider(name string, p config.Provider, m *transport.Metrics) provider {
 	headers := make(map[string]string, len(p.Headers))
 	for header, value := range p.Headers {
 		headers[header] = value.Reveal()
 	}
-	timeouts := agent.Timeouts{Connect: p.ConnectTimeout, FirstByte: p.FirstByteTimeout, Idle: p.IdleTimeout}
+	timeouts := agent.Timeouts{
+		Connect: p.ConnectTimeout, FirstByte: p.FirstByteTimeout, Whole: max(p.FirstByteTimeout, minWhole), Idle: p.IdleTimeout,
+	}
 	retry := agent.Retry{Max: p.MaxRetries}
 	if p.MaxRetries == 0 {
 		retry.Max = -1 // 0 means the default there
