@@ -117,7 +117,7 @@ func (j *Journal) Claimed(ctx context.Context, key string) (store.Claim, bool, e
 	c := store.Claim{Key: key}
 	var fingerprint []byte
 	var at, place int64
-	err := j.pool.QueryRow(ctx, "SELECT fingerprint, owner, name, turn, place, at FROM agentzero_claims WHERE key = $1", key).
+	err := j.pool.QueryRow(ctx, "SELECT fingerprint, owner, name, turn, place, at FROM agentzero_claims WHERE key = $1", []byte(key)).
 		Scan(&fingerprint, &c.Session.Owner, &c.Session.Name, &c.Turn, &place, &at)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return store.Claim{}, false, nil

@@ -40,7 +40,7 @@ CREATE TABLE agentzero_events (
 	PRIMARY KEY (session, seq)
 );
 CREATE TABLE agentzero_claims (
-	key         TEXT COLLATE "C" PRIMARY KEY,
+	key         BYTEA PRIMARY KEY,                           -- it may hold NUL, which TEXT must not
 	fingerprint BYTEA NOT NULL,
 	owner       TEXT COLLATE "C" NOT NULL,
 	name        TEXT COLLATE "C" NOT NULL,

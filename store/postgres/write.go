@@ -27,10 +27,10 @@ WITH session AS (
 	SELECT session.id, $5::bigint + e.n, e.kind, e.turn, e.at, e.data
 	FROM session, unnest($9::text[], $10::text[], $11::bigint[], $12::bytea[]) WITH ORDINALITY AS e (kind, turn, at, data, n)
 ), unclaimed AS (
-	DELETE FROM agentzero_claims USING session WHERE key = ANY ($13::text[])
+	DELETE FROM agentzero_claims USING session WHERE key = ANY ($13::bytea[])
 ), claimed AS (
 	INSERT INTO agentzero_claims (key, fingerprint, owner, name, turn, at, place)
-	SELECT c.* FROM session, unnest($14::text[], $15::bytea[], $16::text[], $17::text[], $18::text[], $19::bigint[], $22::bigint[]) AS c
+	SELECT c.* FROM session, unnest($14::bytea[], $15::bytea[], $16::text[], $17::text[], $18::text[], $19::bigint[], $22::bigint[]) AS c
 	ON CONFLICT (key) DO UPDATE SET fingerprint = excluded.fingerprint, owner = excluded.owner, name = excluded.name,
 		turn = excluded.turn, at = excluded.at, place = excluded.place
 )
@@ -50,9 +50,9 @@ func (j *Journal) Append(id store.ID, epoch uint64, b store.Batch, done func(err
 	for _, c := range b.Claims {
 		claims.add(c)
 	}
-	forgets := b.Forgets
-	if forgets == nil {
-		forgets = []string{}
+	forgets := make([][]byte, len(b.Forgets))
+	for i, key := range b.Forgets {
+		forgets[i] = []byte(key)
 	}
 	j.add(&operation{id: id, fenced: true, done: done, queue: func(batch *pgx.Batch) {
 		batch.Queue(appendStatement, id.Owner, id.Name, at.UnixNano(), int64(epoch), int64(b.After), int64(len(b.Events)), size, []byte(b.Head),
@@ -80,13 +80,13 @@ func (c *columns) add(e store.Event) {
 }
 
 type claimColumns struct {
-	keys, owners, names, turns []string
-	fingerprints               [][]byte
-	ats, places                []int64
+	owners, names, turns []string
+	keys, fingerprints   [][]byte
+	ats, places          []int64
 }
 
 func (c *claimColumns) add(claim store.Claim) {
-	c.keys = append(c.keys, claim.Key)
+	c.keys = append(c.keys, []byte(claim.Key))
 	c.owners = append(c.owners, claim.Session.Owner)
 	c.names = append(c.names, claim.Session.Name)
 	c.turns = append(c.turns, claim.Turn)

@@ -279,6 +279,14 @@ func claims(t *testing.T, j store.Journal) {
 	wantClaim(t, j, "one", &again)
 	wantClaim(t, j, "two", nil)
 
+	// The gateway joins the parts of a key with NUL.
+	nul := claim("ada\x00POST /\x00k", ada, 5)
+	b = store.Batch{After: 1, Claims: []store.Claim{nul}, Events: []store.Event{event(4)}}
+	must(t, Append(j, ada, 1, b))
+	wantClaim(t, j, nul.Key, &nul)
+	must(t, Append(j, ada, 1, store.Batch{After: 2, Forgets: []string{nul.Key}}))
+	wantClaim(t, j, nul.Key, nil)
+
 	// A batch that is refused claims nothing.
 	b = batch(7, 1)
 	b.Claims = []store.Claim{claim("three", ada, 4)}
