@@ -172,24 +172,30 @@ func (l *Log) release(last uint64, final *pending) {
 	if i < 0 {
 		return
 	}
-	first := l.held[i].first
+	first, before := l.held[i].first, l.seen()
 	l.held = slices.Delete(l.held, i, i+1)
 	from, _ := l.after(max(first-1, l.lost))
-	for k := from; k < len(l.events) && l.events[k].Seq <= last; k++ {
-		e := &l.events[k]
-		if e.Seq == last && final != nil {
+	for k := from; final != nil && k < len(l.events) && l.events[k].Seq <= last; k++ {
+		if e := &l.events[k]; e.Seq == last {
+			l.bytes += len(final.data) - len(e.Data)
 			e.Kind, e.Data = final.kind, l.keep(final.data)
-		}
-		for _, s := range l.subs {
-			s.end(e)
 		}
 	}
 	if i == 0 {
-		for _, s := range l.subs {
-			s.notify()
-		}
+		l.show(before)
 	}
 	l.trim()
+}
+
+// show tells the watchers of what could not be seen past a number and now can.
+func (l *Log) show(before uint64) {
+	from, _ := l.after(max(before, l.lost))
+	for _, s := range l.subs {
+		for k := from; k < len(l.events) && l.events[k].Seq <= l.seen(); k++ {
+			s.end(&l.events[k])
+		}
+		s.notify()
+	}
 }
 
 // seen is the number of the last event that may be seen.
@@ -232,13 +238,18 @@ func (l *Log) keep(data []byte) []byte {
 	return l.slab[start:len(l.slab):len(l.slab)]
 }
 
-// trim drops the oldest events until the window holds. The newest event and
-// those that were not seen yet always stay.
+// trim drops the oldest events that the window can do without: what is left is
+// at least its limit, so that one event as large as the window does not push out
+// what stands before it, nor is pushed out by the next. Those that were not seen
+// yet always stay.
 func (l *Log) trim() {
 	drop := 0
-	for seen := l.seen(); l.bytes > l.limit && drop < len(l.events)-1 && l.events[drop].Seq <= seen; {
-		l.bytes -= l.events[drop].bytes()
-		drop++
+	for seen := l.seen(); drop < len(l.events)-1 && l.events[drop].Seq <= seen; drop++ {
+		size := l.events[drop].bytes()
+		if l.bytes-size < l.limit {
+			break
+		}
+		l.bytes -= size
 	}
 	if drop == 0 {
 		return

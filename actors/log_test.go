@@ -91,7 +91,7 @@ func TestSlowReadersHoldNoMemoryAndDelayNobody(t *testing.T) {
 			t.Fatalf("event %d: %v, %v", i+1, events, err)
 		}
 	}
-	if l.bytes > 1000 || cap(l.events) > 100 || cap(l.slab) > maxSlab {
+	if l.bytes > 1000+l.events[0].bytes() || cap(l.events) > 100 || cap(l.slab) > maxSlab {
 		t.Errorf("the log keeps %d bytes, %d places, a slab of %d", l.bytes, cap(l.events), cap(l.slab))
 	}
 }
@@ -204,5 +204,57 @@ func TestAStreamedAnswerWithAHoleIsAGap(t *testing.T) {
 	receive(t, o.ends, "the end of the turn")
 	if _, err := started.Events.Read(nil, 10); !errors.Is(err, ErrGap) {
 		t.Errorf("read: %v, want ErrGap", err)
+	}
+}
+
+func TestAnEventLargerThanTheWindowReachesWhoReadsAtOnce(t *testing.T) {
+	s, a := scriptedSystem(t, Options{LogWindow: 1000})
+	started := start(t, s, chat, watched("hi"))
+	large := strings.Repeat("x", 50_000)
+	c := a.next(t)
+	until(t, started.Events, kind(EventStarted))
+	c.finish(large, "after")
+	if got := heard(t, rest(t, started)); got != large+"after" {
+		t.Errorf("%d bytes were heard", len(got))
+	}
+}
+
+func TestEndsThatAreReleasedOutOfOrderAreShownInOrder(t *testing.T) {
+	l := newLog(1)
+	end := func(turn string) pending {
+		return pending{kind: EventCompleted, turn: turn, data: []byte(`{"turn_id":"` + turn + `"}`)}
+	}
+	all := l.follow("", false)
+	whole := l.follow("b", true)
+	first := l.hold(end("a"))
+	second := l.hold(pending{kind: EventCompletion, turn: "b", data: []byte(`{"whole":1}`)}, end("b"))
+	drainWake(all)
+	failed := pending{kind: EventFailed, turn: "b", data: []byte(`{"failed":"because it could not be kept"}`)}
+	l.release(second, &failed)
+	if events, err := all.Read(nil, 10); len(events) > 0 || err != nil {
+		t.Errorf("before the first is certain: %v, %v", story(events), err)
+	}
+	l.append(pending{kind: EventDelta, turn: "c", data: []byte(`"c":1`)}) // waits behind them
+	l.release(first, nil)
+	receive(t, all.Wake(), "what was released")
+	l.append(pending{kind: EventDelta, turn: "c", data: []byte(strings.Repeat("c", 1000))}) // pushes out all before it
+	events, err := whole.Read(nil, 10)
+	equal(t, "of the whole answer", story(events), []string{"turn.completion", "turn.failed"})
+	if err != nil || !bytes.Contains(events[1].Data, []byte("because")) {
+		t.Errorf("%s, %v", events[1].Data, err)
+	}
+	sum := 0
+	for i := range l.events {
+		sum += l.events[i].bytes()
+	}
+	if sum != l.bytes {
+		t.Errorf("the log counts %d bytes and holds %d", l.bytes, sum)
+	}
+}
+
+func drainWake(s *Subscription) {
+	select {
+	case <-s.Wake():
+	default:
 	}
 }
