@@ -1,10 +1,9 @@
 #!/usr/bin/env bash
-# Installs the real parts that the tests drive: clients, servers, tools. All of
-# it goes into git-ignored folders of the tree; nothing is installed system-wide
-# and no daemon is started. A part that is there already, at the version named
+# Installs the real parts that the tests drive: clients, servers, tools. All but
+# PostgreSQL goes into git-ignored folders of the tree, and no daemon is started. A part that is there already, at the version named
 # by its list, is left alone.
 #
-#	test/deps.sh [part ...]     parts: go python node autobahn promtool model
+#	test/deps.sh [part ...]     parts: go python node autobahn promtool postgres model
 #
 # A part that cannot be had is told and passed over: its tests will be skipped
 # aloud (or fail under REQUIRE_ALL=1), and the other parts are still installed.
@@ -16,7 +15,7 @@ mkdir -p "$cache/stamps"
 
 main() {
 	local parts=("$@") failed=()
-	[ $# -gt 0 ] || parts=(go python node autobahn promtool model)
+	[ $# -gt 0 ] || parts=(go python node autobahn promtool postgres model)
 	for part in "${parts[@]}"; do
 		echo "deps: $part"
 		"install_$part" || failed+=("$part")
@@ -106,6 +105,24 @@ install_promtool() {
 	local status=$?
 	rm -rf "$dir"
 	return $status
+}
+
+# PostgreSQL is the one part that is installed system-wide: its server will not
+# run from elsewhere. Debian's package is kept from making and starting a cluster
+# of its own; the tests make theirs.
+install_postgres() {
+	compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null && return
+	command -v initdb >/dev/null && return
+	need apt-get || return
+	if [ "$(id -u)" != 0 ]; then
+		echo "deps: PostgreSQL's server is installed by root only (apt-get install postgresql)" >&2
+		return 1
+	fi
+	mkdir -p /etc/postgresql-common
+	[ -e /etc/postgresql-common/createcluster.conf ] || echo 'create_main_cluster = false' >/etc/postgresql-common/createcluster.conf
+	apt-cache show postgresql >/dev/null 2>&1 || apt-get update -qq
+	DEBIAN_FRONTEND=noninteractive apt-get install -yqq --no-install-recommends -o Dpkg::Options::=--force-confold postgresql >/dev/null ||
+		{ apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -yqq --no-install-recommends -o Dpkg::Options::=--force-confold postgresql >/dev/null; }
 }
 
 main "$@"
