@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs the real parts that the tests drive: clients, servers, tools. All but
-# PostgreSQL goes into git-ignored folders of the tree, and no daemon is started. A part that is there already, at the version named
-# by its list, is left alone.
+# PostgreSQL goes into git-ignored folders of the tree, and no daemon is started.
+# A part that is there already, at the version named by its list, is left alone.
 #
 #	test/deps.sh [part ...]     parts: go python node autobahn promtool postgres model
 #
