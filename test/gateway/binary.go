@@ -16,13 +16,14 @@ import (
 const BinaryEnv = "AGENTZERO_BIN"
 
 // Main is the TestMain of a package that starts gateways: it sees to it that
-// there is a binary, built once from the tree as it is, runs the tests, and
-// fails if they leave a goroutine behind.
-func Main(m *testing.M) {
-	os.Exit(runMain(m))
+// there is a binary, built once from the tree as it is, runs the tests, ends what
+// they share by calling the functions after, and fails if the tests leave a
+// goroutine behind.
+func Main(m *testing.M, after ...func()) {
+	os.Exit(runMain(m, after))
 }
 
-func runMain(m *testing.M) int {
+func runMain(m *testing.M, after []func()) int {
 	if os.Getenv(BinaryEnv) == "" {
 		dir, err := os.MkdirTemp("", "agentzero-test-")
 		if err != nil {
@@ -38,6 +39,9 @@ func runMain(m *testing.M) int {
 		os.Setenv(BinaryEnv, path)
 	}
 	code := m.Run()
+	for _, f := range after {
+		f()
+	}
 	if code == 0 {
 		if err := goleak.Find(); err != nil {
 			fmt.Fprintln(os.Stderr, err)

@@ -36,10 +36,14 @@ type Server struct {
 
 var shared Server
 
+// Stop ends the server, if a test has started it. It is for the TestMain of a
+// package that has one of its own.
+func Stop() { shared.stop() }
+
 // Main is the TestMain of a package that needs databases; it ends the server.
 func Main(m *testing.M, after func() error) {
 	code := m.Run()
-	shared.stop()
+	Stop()
 	if code == 0 && after != nil {
 		if err := after(); err != nil {
 			fmt.Fprintln(os.Stderr, err)

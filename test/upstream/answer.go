@@ -66,6 +66,7 @@ func (a *answer) stream() {
 			return
 		}
 	}
+	a.server.note(func() { a.req.Said = time.Now() })
 	a.chunk(json.RawMessage(fmt.Sprintf(`[{"index":0,"delta":{},"finish_reason":%q}]`, a.finish())), nil)
 	if a.wantsUsage() {
 		u := a.usage(len(chunks))

@@ -27,6 +27,9 @@ type Request struct {
 	// (zero while it lasts).
 	Began time.Time `json:"began"`
 	Ended time.Time `json:"ended"`
+	// Said is when the last piece of a streamed answer was about to be written:
+	// nobody can have had the whole of it before. Zero where it was not whole.
+	Said time.Time `json:"said"`
 	// Sent is how many chunks have been written.
 	Sent int `json:"sent"`
 	// HungUp is when the client was seen to have left before the end, or zero.
