@@ -40,7 +40,8 @@ func parseSocketMessage(data []byte) (*socketMessage, error) {
 	switch {
 	case kind == "cancel":
 		m.cancel = true
-		return m, b.take("turn", &m.turn, "a string")
+		m.turn, err = b.takeTurn()
+		return m, err
 	case kind == "message":
 		err = b.takeText("content", &m.content)
 	case kind == "" && b["message"] != nil:
@@ -71,7 +72,7 @@ func (w *socket) take(data []byte) error {
 	}
 	s := w.server
 	if m.cancel {
-		_, err := s.options.Sessions.Cancel(w.key, m.turn)
+		_, err := s.cancel(w.key, m.turn)
 		return err
 	}
 	if d := s.limiter.Allow(w.limitKey()); !d.OK {
@@ -108,12 +109,19 @@ func (w *socket) take(data []byte) error {
 // maxReplays is how many retried messages may wait to be told again.
 const maxReplays = 16
 
+// retold is a turn that came before, and what the socket had told when its
+// message came again.
+type retold struct {
+	events *actors.Subscription
+	told   uint64
+}
+
 // replay lets the writer tell the events of a turn that came before.
 func (w *socket) replay(events *actors.Subscription) {
 	w.mu.Lock()
 	full := len(w.replays) >= maxReplays
 	if !full {
-		w.replays = append(w.replays, events)
+		w.replays = append(w.replays, retold{events, w.sub.Position()})
 	}
 	w.mu.Unlock()
 	if full {
@@ -131,12 +139,12 @@ func (w *socket) writeReplays() error {
 	replays := w.replays
 	w.replays = nil
 	w.mu.Unlock()
-	for i, sub := range replays {
-		err := w.writeReplay(sub)
-		sub.Close()
+	for i, r := range replays {
+		err := w.writeReplay(r)
+		r.events.Close()
 		if err != nil {
 			for _, rest := range replays[i+1:] {
-				rest.Close()
+				rest.events.Close()
 			}
 			return err
 		}
@@ -144,24 +152,39 @@ func (w *socket) writeReplays() error {
 	return nil
 }
 
-func (w *socket) writeReplay(sub *actors.Subscription) error {
-	limit := w.sub.Position()
-	if sub.Epoch() != w.sub.Epoch() {
+func (w *socket) writeReplay(r retold) error {
+	own, limit := r.events.Epoch() == w.sub.Epoch(), w.sub.Position()
+	if !own {
 		limit = ^uint64(0) // it ended in an earlier life of the session
 	}
-	for {
-		events, err := sub.Read(nil, maxRead)
-		if err != nil || len(events) == 0 {
-			return nil // the end, or what is kept no more
+	var events []actors.Event
+	for past := -1; past < 0; {
+		before := len(events)
+		var err error
+		if events, err = r.events.Read(events, maxRead); err != nil || len(events) == before {
+			break // the end, or what is kept no more
 		}
-		past := slices.IndexFunc(events, func(e actors.Event) bool { return e.Seq > limit })
-		if past >= 0 {
+		if past = slices.IndexFunc(events, func(e actors.Event) bool { return e.Seq > limit }); past >= 0 {
 			events = events[:past]
 		}
-		if _, err := w.writeEvents(nil, events); err != nil || past >= 0 {
-			return err
+	}
+	if own && w.tells(events, r.told) {
+		return nil
+	}
+	_, err := w.writeEvents(nil, events)
+	return err
+}
+
+// tells reports whether the socket's own reading tells all of a turn, and its end
+// after the message came again: then nothing is left to tell.
+func (w *socket) tells(turn []actors.Event, told uint64) bool {
+	for i := range turn {
+		if turn[i].Content() != nil {
+			last := &turn[len(turn)-1]
+			return turn[i].Seq > w.from && !(last.Kind.Ends() && last.Seq <= told)
 		}
 	}
+	return false
 }
 
 // limitKey is the same as that of the client's requests.

@@ -79,6 +79,7 @@ func (s *Server) webSocket(ctx *fasthttp.RequestCtx, r *request) error {
 	if ws.sub, err = s.options.Sessions.Subscribe(ws.key, at); err != nil {
 		return err
 	}
+	ws.from = ws.sub.Position()
 	upgrader := websocket.FastHTTPUpgrader{
 		ReadBufferSize:  1 << 10,
 		WriteBufferSize: 1 << 10,
@@ -156,13 +157,14 @@ type socket struct {
 	joined  bool // by ?session=, so that frames carry seq and turn
 	conn    *websocket.Conn
 	sub     *actors.Subscription
+	from    uint64 // where it began to read
 	line    *lifeline
 
 	mu      sync.Mutex
-	over    bool                   // nothing is taken any more; the reader's deadline stands
-	notices []*Error               // for the writer
-	replays []*actors.Subscription // for the writer, which closes them
-	spoken  bool                   // a message came since the last look
+	over    bool     // nothing is taken any more; the reader's deadline stands
+	notices []*Error // for the writer
+	replays []retold // for the writer, which closes their events
+	spoken  bool     // a message came since the last look
 }
 
 func (w *socket) run() {
@@ -185,8 +187,8 @@ func (w *socket) run() {
 	_ = w.conn.Close() // the library has answered a close, or told what was wrong
 	<-done
 	w.sub.Close()
-	for _, sub := range w.replays {
-		sub.Close()
+	for _, r := range w.replays {
+		r.events.Close()
 	}
 	s.release(w.line)
 	m.webSocketsOpen.Dec()

@@ -306,6 +306,31 @@ func TestARetriedMessageIsToldAgain(t *testing.T) {
 	}
 }
 
+func TestARetryOfARunningTurnIsToldOnce(t *testing.T) {
+	r := newRig(t)
+	const message = `{"message":"x","idempotency_key":"k"}`
+	r.socket("?session=s").say(message)
+	turn := r.agent.next()
+	early := r.socket("?session=s")
+	turn.says("Hel")
+	if f := early.next(); f.Delta != "Hel" {
+		t.Fatalf("%+v", f)
+	}
+	late := r.socket("?session=s")
+	early.say(message) // this one has heard all of it
+	late.say(message)
+	if f := late.next(); f.Delta != "Hel" {
+		t.Errorf("joined later: %+v", f)
+	}
+	turn.says("lo")
+	turn.finish()
+	for _, ws := range []*wsClient{early, late} {
+		if text, end := ws.answer(); text != "lo" || end.Type != "done" {
+			t.Errorf("then %q %+v", text, end)
+		}
+	}
+}
+
 func TestAMessageThatIsTooLargeClosesTheSocket(t *testing.T) {
 	r := newRig(t, func(s *settings) { s.MaxBodyBytes = 1000 })
 	ws := r.socket("")
