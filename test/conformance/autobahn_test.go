@@ -49,6 +49,7 @@ func TestAutobahnFindsNoFailedCase(t *testing.T) {
 		}},
 		"cases":         []string{"*"},
 		"exclude-cases": notForAChat,
+		"options":       map[string]int{"openHandshakeTimeout": 30, "closeHandshakeTimeout": 30, "serverConnectionDropTimeout": 30}, // seconds
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -61,7 +62,7 @@ func TestAutobahnFindsNoFailedCase(t *testing.T) {
 		Path:  python,
 		Args:  []string{"autobahn/fuzz.py", filepath.Join(folder, "lib"), specFile},
 		Env:   []string{"PYTHONDONTWRITEBYTECODE=1", "PYTHONWARNINGS=ignore"},
-		Limit: 6 * time.Minute,
+		Limit: 10 * time.Minute,
 	}.Run(t)
 	checkReport(t, out)
 }

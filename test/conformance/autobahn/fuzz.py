@@ -35,6 +35,10 @@ TEXT, BINARY = 1, 2
 # prompt. A few turns show the same on the protocol.
 ROUND_TRIPS = 10
 
+# How many seconds a case that waits for something may last. The suite says one,
+# which a busy machine may need for a turn. A case that is content ends at once.
+PATIENCE = 20
+
 # Held here because main replaces them by the classes below.
 Fuzzing, Factory = fuzzing.FuzzingClientProtocol, fuzzing.FuzzingClientFactory
 
@@ -60,6 +64,12 @@ class ChatProtocol(Fuzzing):
                 self.sent.append((self.open_opcode, "".join(self.open_payload)))
                 self.open_opcode = None
         Fuzzing.sendFrame(self, opcode, payload, fin, rsv, mask, payload_len, chopsize, sync)
+
+    def killAfter(self, delay):
+        Fuzzing.killAfter(self, max(delay, PATIENCE))
+
+    def closeAfter(self, delay):
+        Fuzzing.closeAfter(self, max(delay, PATIENCE))
 
     def onMessage(self, msg, binary):
         frame = {}
