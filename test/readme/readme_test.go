@@ -63,7 +63,7 @@ func TestMakeRunStartsTheDemo(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), part.Command(t, "make"), "-n", "run")
+	cmd := exec.CommandContext(t.Context(), part.Command(t, "make"), "--no-print-directory", "-n", "run")
 	cmd.Dir = root
 	out, err := cmd.Output()
 	if err != nil || !strings.HasSuffix(strings.TrimSpace(string(out)), "bin/agentzero gateway --demo") {
