@@ -114,7 +114,7 @@ func (r *request) finish(status int, bytes int64) {
 	s.options.Logger.LogAttrs(context.Background(), level, "request",
 		slog.String("method", r.method), slog.String("path", r.path), slog.Int("status", status),
 		slog.Duration("took", took), slog.Int64("bytes", bytes), slog.String("request_id", r.id),
-		slog.String("client", r.address.String()), slog.String("token_id", r.identity.TokenID))
+		slog.String("client", r.address.String()), slog.String("token_id", r.identity.TokenID), slog.String("error_code", string(r.code)))
 }
 
 // requestID is the client's where it is sane, else a fresh one.
@@ -289,7 +289,7 @@ func (s *Server) unreadableError(ctx *fasthttp.RequestCtx, r *request, err error
 	switch {
 	case errors.Is(err, fasthttp.ErrBodyTooLarge) && ctx.Request.Header.ContentLength() <= 0:
 		// It came in chunks, and fasthttp has forgotten whose it was.
-		return fail(CodeTooLarge, "the body is larger than this request may send")
+		return fail(CodeTooLarge, fmt.Sprintf("the body is larger than this request may send: %d bytes with a good token, %d without", s.options.MaxBodyBytes, smallBody))
 	case errors.Is(err, fasthttp.ErrBodyTooLarge):
 		if auth := s.authenticate(ctx, &request{route: &route{scope: scopeAny}}); auth != nil {
 			return errorOf(auth) // of strangers only little is read

@@ -288,18 +288,43 @@ func (s *Server) cancelSession(ctx *fasthttp.RequestCtx, r *request) error {
 	if err != nil {
 		return err
 	}
-	var turn string
-	if err := b.take("turn_id", &turn, "a string"); err != nil {
-		return err
-	}
-	c, err := s.options.Sessions.Cancel(key, turn)
+	turn, err := b.takeTurn()
 	if err != nil {
 		return err
 	}
-	if turn != "" && len(c.Turns) == 0 {
-		return fail(CodeNotFound, "no such turn runs or waits in this session")
+	c, err := s.cancel(key, turn)
+	if err != nil {
+		return err
 	}
 	return writeJSON(ctx, struct {
 		Turns []string `json:"cancelled"`
 	}{c.Turns})
+}
+
+// cancel cancels one turn, or with "" all.
+func (s *Server) cancel(key actors.Key, turn string) (*actors.Cancelled, error) {
+	c, err := s.options.Sessions.Cancel(key, turn)
+	if err == nil && turn != "" && len(c.Turns) == 0 {
+		return nil, fail(CodeNotFound, "no such turn runs or waits in this session")
+	}
+	return c, err
+}
+
+// takeTurn removes the turn that a cancel names, as the API or as a WebSocket's
+// frames call it. Nothing else may stand there: a name that is misspelt must not
+// cancel all.
+func (b body) takeTurn() (string, error) {
+	var turn, frame string
+	for _, err := range []error{b.take("turn_id", &turn, "a string"), b.take("turn", &frame, "a string")} {
+		if err != nil {
+			return "", err
+		}
+	}
+	for name := range b {
+		return "", badRequest(name, "a cancel names a turn_id, or with none cancels all; it takes nothing else")
+	}
+	if turn == "" {
+		turn = frame
+	}
+	return turn, nil
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"regexp"
 	"slices"
@@ -109,7 +110,7 @@ func busyPolicy(param, name string) (actors.BusyPolicy, error) {
 	if name == "" || slices.Contains(actors.BusyPolicies(), policy) {
 		return policy, nil
 	}
-	return "", badRequest(param, fmt.Sprintf("the busy policy is one of %v", actors.BusyPolicies()))
+	return "", badRequest(param, "the busy policy is queue, reject, interrupt, rollback or collect")
 }
 
 // timeoutForm is what X-Request-Timeout may be: seconds, or a time such as 1m30s.
@@ -235,6 +236,10 @@ func parseObject(raw []byte) (body, error) {
 }
 
 func jsonError(err error) string {
+	var wrong *json.UnmarshalTypeError
+	if errors.As(err, &wrong) {
+		return "it is a JSON " + wrong.Value
+	}
 	return strings.TrimPrefix(err.Error(), "json: ")
 }
 
