@@ -66,7 +66,8 @@ func newRestoreCommand(a *app) *cobra.Command {
 		Use:   "restore FILE",
 		Short: "Put a backup in the place of all sessions",
 		Long: `Put a backup in the place of all sessions. What is there now is kept beside it,
-with .before-restore behind its name. The gateway must not be running.`,
+with .before-restore behind its name. A backup that is damaged is refused. The
+gateway must not be running.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.restore(cmd.Context(), args[0])
@@ -100,38 +101,64 @@ func (a *app) restore(ctx context.Context, from string) error {
 	if err := removeJournal(fresh); err != nil {
 		return err
 	}
-	if err := backup.Backup(ctx, fresh); err != nil {
+	if err := errors.Join(backup.Check(ctx), backup.Backup(ctx, fresh)); err != nil {
 		return errors.Join(err, removeJournal(fresh))
 	}
 	if err := os.Chmod(fresh, 0o600); err != nil {
 		return err
 	}
-	if err := setAside(c.Store.Path); err != nil {
+	aside, err := setAside(c.Store.Path)
+	if err != nil {
 		return err
 	}
 	if err := os.Rename(fresh, c.Store.Path); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(a.stdout, "Restored %s from %s.\n", c.Store.Path, from)
+	if _, err = fmt.Fprintf(a.stdout, "Restored %s from %s.\n", c.Store.Path, from); err == nil && aside != "" {
+		_, err = fmt.Fprintf(a.stdout, "What was there before is %s.\n", aside)
+	}
 	return err
 }
 
 // journalFiles are what SQLite keeps beside a file, and the file itself.
 var journalFiles = []string{"", "-wal", "-shm"}
 
-// setAside renames a journal that is there.
-func setAside(path string) error {
-	const aside = ".before-restore"
-	if err := removeJournal(path + aside); err != nil {
-		return err
+// setAside gives a journal that is there another name as well, one that nothing
+// has, and returns it; "" where there is none. The journal keeps its own name
+// until another file takes it, so that there is one at every moment.
+func setAside(path string) (string, error) {
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return "", nil
 	}
-	for _, suffix := range journalFiles {
-		err := os.Rename(path+suffix, path+aside+suffix)
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
+	// Closing it moves what its WAL holds into the file. One that is too damaged
+	// for that is kept with the WAL beside it.
+	if j, err := sqlite.Open(sqlite.Options{Path: path}); err == nil {
+		if err := j.Close(); err != nil {
+			return "", err
 		}
 	}
-	return nil
+	aside := freeName(path + ".before-restore")
+	for _, suffix := range journalFiles {
+		err := os.Link(path+suffix, aside+suffix)
+		if err == nil && suffix != "" {
+			err = os.Remove(path + suffix)
+		}
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return "", err
+		}
+	}
+	return aside, nil
+}
+
+// freeName is the name, or with a number behind it where it is taken.
+func freeName(name string) string {
+	free := name
+	for n := 2; ; n++ {
+		if _, err := os.Lstat(free); errors.Is(err, fs.ErrNotExist) {
+			return free
+		}
+		free = fmt.Sprintf("%s-%d", name, n)
+	}
 }
 
 func removeJournal(path string) error {

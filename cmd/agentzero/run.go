@@ -208,7 +208,7 @@ func listenError(g config.Gateway, err error) error {
 	remedy := "give another address with --host and --port"
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
-		return fmt.Errorf("cannot listen on %s: another program listens there already (a gateway that runs?); stop it, or choose another port with --port", g.Address())
+		return fmt.Errorf("cannot listen on %s: the port is in use already, by a gateway that runs or another program; stop that one, or choose another port with --port", g.Address())
 	case errors.Is(err, syscall.EACCES):
 		remedy = "ports below 1024 need rights that this user does not have; choose a higher one with --port"
 	case errors.Is(err, syscall.EADDRNOTAVAIL):

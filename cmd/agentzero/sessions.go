@@ -262,6 +262,9 @@ not allow, as a running gateway does every minute; or by the flags instead.`,
   agentzero sessions prune --keep 1000 --dry-run`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if cmd.Flags().Changed("older-than") && olderThan <= 0 || cmd.Flags().Changed("keep") && keep <= 0 {
+				return &usageError{"--older-than and --keep must be more than 0; \"agentzero sessions delete\" deletes any session"}
+			}
 			j, c, err := a.openKept(!dryRun)
 			if err != nil {
 				return err

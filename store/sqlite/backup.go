@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"modernc.org/sqlite"
@@ -41,4 +42,16 @@ func (j *Journal) Backup(ctx context.Context, path string) error {
 		}
 		return backup.Finish()
 	})
+}
+
+// Check reads the whole file and fails if it is damaged.
+func (j *Journal) Check(ctx context.Context) error {
+	var found string
+	if err := j.read.QueryRowContext(ctx, "PRAGMA integrity_check(1)").Scan(&found); err != nil {
+		return j.readError(err)
+	}
+	if found != "ok" {
+		return &FileError{Path: j.path, Err: errors.New("it is damaged: " + found), Remedy: "use another backup"}
+	}
+	return nil
 }
