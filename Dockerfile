@@ -16,8 +16,9 @@ COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/
 COPY --from=build /out/agentzero /agentzero
 COPY --from=build --chown=65532:65532 /out/data /data
 USER 65532:65532
-# The container's own address is reached through the published port only; pairing
-# is required there as everywhere.
+# Published ports and the containers of the same network reach this address;
+# pairing is required there as everywhere. Which agent answers is told by the
+# environment (AGENTZERO_AGENT__PROVIDER, ...) or by /data/agentzero.toml.
 ENV AGENTZERO_DATA_DIR=/data \
     AGENTZERO_GATEWAY__HOST=0.0.0.0 \
     AGENTZERO_GATEWAY__ALLOW_PUBLIC_BIND=true

@@ -129,7 +129,7 @@ func parseErrorBody(body []byte) errorWords {
 	var fields map[string]json.RawMessage
 	if json.Unmarshal(body, &fields) != nil {
 		if body[0] == '<' {
-			return errorWords{message: "an HTML page: " + htmlTitle(body)}
+			return errorWords{message: "it answered with an HTML page: " + htmlTitle(body)}
 		}
 		return errorWords{message: string(body)}
 	}

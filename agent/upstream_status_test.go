@@ -27,9 +27,9 @@ func TestErrorBodies(t *testing.T) {
 		{"FastAPI's validation", `{"detail":[{"msg":"m"}]}`, errorWords{`[{"msg":"m"}]`, "", ""}},
 		{"other JSON", `{"status":3}`, errorWords{`{"status":3}`, "", ""}},
 		{"text", " upstream connect error \n", errorWords{"upstream connect error", "", ""}},
-		{"a page", "<!doctype html><html><title> Bad gateway </title>", errorWords{"an HTML page: Bad gateway", "", ""}},
-		{"a page in Latin-1", "<html><!-- \xe9\xe8\xe7 \u0130 --><Title lang=fr>Acc\xe8s</Title>", errorWords{"an HTML page: Acc\xe8s", "", ""}},
-		{"a page without a title", "<html>", errorWords{"an HTML page: no title", "", ""}},
+		{"a page", "<!doctype html><html><title> Bad gateway </title>", errorWords{"it answered with an HTML page: Bad gateway", "", ""}},
+		{"a page in Latin-1", "<html><!-- \xe9\xe8\xe7 \u0130 --><Title lang=fr>Acc\xe8s</Title>", errorWords{"it answered with an HTML page: Acc\xe8s", "", ""}},
+		{"a page without a title", "<html>", errorWords{"it answered with an HTML page: no title", "", ""}},
 		{"nothing", " ", errorWords{}},
 	}
 	for _, tt := range tests {

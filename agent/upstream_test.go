@@ -58,7 +58,7 @@ func TestUpstreamFailures(t *testing.T) {
 		{name: "an error without a body", serves: []exchange{sends(404, "", "")},
 			kind: KindStatus, status: 404, message: "404 Not Found"},
 		{name: "an error as a page", serves: []exchange{sends(403, "text/html", "<html><TITLE>Access denied</TITLE>...")},
-			kind: KindStatus, status: 403, message: "an HTML page: Access denied"},
+			kind: KindStatus, status: 403, message: "it answered with an HTML page: Access denied"},
 		{name: "a redirect to another host", serves: []exchange{redirects("http://192.0.2.1/v1/")},
 			kind: KindStatus, status: 307, message: "http://192.0.2.1/v1/"},
 		{name: "a redirect that would lose the body", serves: []exchange{sendsHeader(301, "Location", "/elsewhere")},

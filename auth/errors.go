@@ -47,7 +47,7 @@ type PairingError struct {
 
 // Error names what is wrong and what to do about it.
 func (e *PairingError) Error() string {
-	const renew = "restart the gateway with --new-pairing for a new code"
+	const renew = "make a token with \"agentzero token create\", or restart the gateway with --new-pairing, which revokes all tokens and prints a new code"
 	switch {
 	case errors.Is(e.Err, ErrWrongCode) && e.TriesLeft > 0:
 		return fmt.Sprintf("%v; tries left: %d", e.Err, e.TriesLeft)
