@@ -93,10 +93,13 @@ func (s *session) fail(t *turn, message string) {
 	record := endRecord{Seq: s.log.newest(), Fate: t.fate.String(), Failure: t.ending.Failure, Ran: !t.started.IsZero()}
 	record.Answered = t.salvage() != nil
 	record.Interrupted = record.Answered
-	if record.Answered {
+	switch {
+	case t.torn || slices.ContainsFunc(s.owed, func(o owed) bool { return o.event.Turn == t.Turn }):
+		record.Answer = t.salvage()
+	case record.Answered:
 		record.Said = sayRecord(s.log.since(t.saved, t.Turn))
 	}
-	s.appendEnd(t, &record, time.Now())
+	s.appendEnd(t, &record, time.Now(), false)
 }
 
 // salvage is what there is of the answer, if it can be had.

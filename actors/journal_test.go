@@ -352,11 +352,6 @@ func TestASessionThatAnotherOwnerHasTakenIsReadAnew(t *testing.T) {
 			t.Errorf("ended with %+v", e)
 		}
 	}
-	_, err = s.Describe(chat)
-	refused(t, err, RefusedUnavailable)
-	running.Events.Close()
-	waits.Events.Close()
-	askToGo(s, chat)
 	gone(t, log)
 	start(t, s, chat, message("three"))
 	a.next(t).finish()

@@ -1,6 +1,7 @@
 package actors
 
 import (
+	"cmp"
 	"slices"
 	"sort"
 	"sync"
@@ -106,12 +107,16 @@ const jump = 1 << 20
 // restore takes up the log of an earlier incarnation, as far as the journal has
 // it: the events from one on, the number before it, and the last number known.
 // Who follows already, follows what is to come.
-func (l *Log) restore(epoch string, lost uint64, events []pending, numbers []uint64, last uint64) {
+func (l *Log) restore(epoch string, lost uint64, events []numbered, last uint64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.epoch, l.lost = epoch, lost
+	// The ends of other turns may have been written before what was said before them.
+	slices.SortFunc(events, func(a, b numbered) int { return cmp.Compare(a.seq, b.seq) })
 	for i := range events {
-		l.put(&events[i], numbers[i])
+		if events[i].seq > lost {
+			l.put(&events[i].pending, events[i].seq)
+		}
 	}
 	if last > 0 {
 		last = (last/jump + 1) * jump

@@ -100,6 +100,8 @@ type Refusal struct {
 	Message string
 	// RetryAfter is when to try again; 0 where that would not help.
 	RetryAfter time.Duration
+
+	moved bool // another actor can be asked at once
 }
 
 func (r *Refusal) Error() string { return fmt.Sprintf("%s: %s", r.Code, r.Message) }
@@ -203,14 +205,7 @@ type (
 		revived *revival // nil where there is no session
 		err     error
 	}
-	written struct { // a batch was written, or not
-		after   uint64
-		events  int
-		err     error
-		message any // what is to be told then
-	}
 	checkpoint struct{ turn *turn } // time to write down what was said
-	noted      struct{ err error }  // a note that nobody waits for was written
 	made       struct {             // the session's creation is durable
 		sender *actor.PID // to be answered; nil for nobody
 		answer *Description
@@ -229,6 +224,7 @@ type (
 	}
 	settled struct { // the turn's end is durable
 		turn *turn
+		owed owed // the record, if it is not
 		err  error
 	}
 	expired   struct{ turn *turn } // the turn's deadline passed

@@ -63,9 +63,8 @@ func (s *session) waiting() int {
 
 // accept takes a turn in at its place and begins to write it down.
 func (s *session) accept(t *turn) {
-	created := !s.exists
-	s.exists = true
-	if created {
+	if !s.exists {
+		s.exists = true
 		s.created = t.accepted
 	}
 	s.flight = append(s.flight, t)
@@ -84,8 +83,9 @@ func (s *session) accept(t *turn) {
 	}
 	// What is written down is the message, so an interruption asked for by it
 	// happens only when it is certain to run.
+	s.repay()
 	b := store.Batch{Open: true}
-	if created {
+	if s.last == 0 {
 		b.Events = append(b.Events, store.Event{Kind: journalCreated, At: t.accepted})
 		b.Head = s.head(1)
 	}
@@ -136,8 +136,8 @@ func (s *session) journaled(m *journaled) {
 	}
 	t.writing = false
 	if m.err != nil {
-		s.unaccept(t)
 		s.failedWrite(m.err)
+		s.unaccept(t)
 		s.advance()
 		s.forget()
 		return
@@ -158,10 +158,8 @@ func (s *session) journaled(m *journaled) {
 		if s.collect(t) {
 			return
 		}
-	case BusyInterrupt:
-		s.interrupt(t, ReasonInterrupted, false)
-	case BusyRollback:
-		s.interrupt(t, ReasonRolledBack, true)
+	case BusyInterrupt, BusyRollback:
+		s.interrupt(t)
 	}
 	s.advance()
 	if t.phase < phaseRunning && !t.queued {
@@ -184,9 +182,14 @@ func (s *session) unaccept(t *turn) {
 	s.system.ledger.accepted.Add(-1)
 	s.system.ledger.queued.Add(-1)
 	t.stopTimers()
-	s.refuse(t.sender, RefusedUnavailable, "the message could not be stored", time.Second)
-	t.sender = nil
 	s.unmake()
+	s.leave()
+	if s.refusal != nil {
+		s.respond(t.sender, s.refusal)
+	} else {
+		s.refuse(t.sender, RefusedUnavailable, "the message could not be stored", time.Second)
+	}
+	t.sender = nil
 }
 
 // land ends the flight of a turn.
@@ -221,6 +224,7 @@ func (s *session) collect(t *turn) bool {
 		into.stay()
 	}
 	t.fate, t.end, t.ending = FateMerged, EventMerged, TurnEvent{Into: into.Turn}
+	t.into = into.place
 	s.finish(t)
 	return true
 }
@@ -246,7 +250,11 @@ func (t *turn) takes(other *turn) bool {
 // that wanted to interrupt it before: only the last of them is answered,
 // however long the present one takes to let go. They end behind it, so that
 // their messages stand in order.
-func (s *session) interrupt(next *turn, reason string, rollback bool) {
+func (s *session) interrupt(next *turn) {
+	reason, rollback := ReasonInterrupted, next.Busy == BusyRollback
+	if rollback {
+		reason = ReasonRolledBack
+	}
 	for _, t := range s.queue {
 		if t == next {
 			break
@@ -364,6 +372,7 @@ func (s *session) handOver(t *turn) {
 	s.land(t)
 	t.stopTimers()
 	t.phase = phaseSettle
+	s.left = append(s.left, t.place)
 	s.system.ledger.accepted.Add(-1)
 	s.system.ledger.queued.Add(-1)
 	s.system.rested()

@@ -3,6 +3,7 @@ package actors
 import (
 	"context"
 	"errors"
+	"math"
 	"time"
 
 	"agentzero/store"
@@ -21,9 +22,11 @@ func (s *System) recall(r *remembered) (known bool, err error) {
 	case claim.Fingerprint != r.fingerprint:
 		err = errConflict
 	default:
+		s.idempotent.rename(r, claim.Turn) // so that the turn's end is heard of
 		err = s.recallTurn(r, &claim)
 	}
 	if errors.Is(err, store.ErrNotFound) {
+		s.idempotent.rename(r, NewID("turn_"))
 		return false, nil
 	}
 	if err != nil {
@@ -57,12 +60,22 @@ func (s *System) recallTurn(r *remembered, claim *store.Claim) error {
 	return nil
 }
 
+// rename says which turn a key stands for.
+func (i *idempotent) rename(r *remembered, turn string) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	r.turn = turn
+}
+
 // recalled takes the finished answer of an earlier process.
 func (i *idempotent) recalled(r *remembered, answer *Log) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	r.done, r.bytes = answer, answer.bytes
-	i.bytes += r.bytes
+	if e, ok := i.known[r.key]; ok && e.Value == r && r.done == nil {
+		r.bytes = answer.bytes
+		i.bytes += r.bytes
+	}
+	r.done = answer
 }
 
 // told is what the journal has of a turn.
@@ -72,55 +85,43 @@ type told struct {
 	log   *Log
 }
 
-// retell reads what was said in the turn of a claim.
+// retell reads what was said in the turn of a claim. It fails with
+// [store.ErrNotFound] where that turn was not answered: then the claim is none.
 func retell(ctx context.Context, journal store.Journal, claim *store.Claim) (*told, error) {
-	r, err := loadHead(ctx, journal, claim.Session)
-	if err != nil {
-		return nil, err
-	}
-	if r == nil {
-		return nil, store.ErrNotFound
-	}
 	t := &told{turn: claim.Turn}
-	if err := r.read(ctx, journal, claim.Session, claim.Place); err != nil {
-		return nil, err
-	}
-	if into := r.mergedInto(claim.Turn); into != "" { // accepted before, as it was there to take it in
-		t.turn = into
-		if r, err = loadHead(ctx, journal, claim.Session); err != nil || r == nil {
-			return nil, errors.Join(err, store.ErrNotFound)
-		}
-		if err := r.read(ctx, journal, claim.Session, 1); err != nil {
+	for place := claim.Place; ; {
+		r, err := loadHead(ctx, journal, claim.Session)
+		if err != nil {
 			return nil, err
 		}
-	}
-	t.log, t.ended = r.extract(t.turn)
-	return t, nil
-}
-
-func (r *revival) mergedInto(turn string) string {
-	for i := range r.events {
-		if e := &r.events[i]; e.turn == turn && e.kind == EventMerged {
-			if ending, err := decode[TurnEvent](e.data); err == nil {
-				return ending.Into
-			}
+		if r == nil {
+			return nil, store.ErrNotFound
+		}
+		r.window, r.only = math.MaxInt/4, t.turn
+		if err := r.read(ctx, journal, claim.Session, place); err != nil {
+			return nil, err
+		}
+		if !r.over {
+			return t, nil
+		}
+		switch end := &r.events[len(r.events)-1]; end.kind {
+		case EventMerged: // accepted before, as that turn was there to take it in
+			t.turn, place = r.into, max(r.intoPlace, 1)
+		case EventCompleted:
+			t.log, t.ended = r.retold(), true
+			return t, nil
+		default:
+			return nil, store.ErrNotFound
 		}
 	}
-	return ""
 }
 
-// extract returns a log of one turn's events, and whether its end is among them.
-func (r *revival) extract(turn string) (log *Log, ended bool) {
-	log = &Log{epoch: r.head.Log}
-	for i := range r.events {
-		if e := &r.events[i]; e.turn == turn {
-			log.put(e, r.seqs[i])
-			log.last = r.seqs[i]
-			ended = ended || e.kind.Ends()
-		}
-	}
-	log.closed = true
-	return log, ended
+// retold returns a log of the events that were read.
+func (r *revival) retold() *Log {
+	log := &Log{limit: math.MaxInt}
+	log.restore(r.head.Log, 0, r.events, 0)
+	log.last, log.closed = log.events[len(log.events)-1].Seq, true
+	return log
 }
 
 // beginning is the number before the first event that is kept.

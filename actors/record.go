@@ -35,6 +35,8 @@ type endRecord struct {
 	Seq  uint64      `json:"seq"` // of the event that ends the turn
 	Fate string      `json:"fate"`
 	Said *saidRecord `json:"said,omitempty"` // what no journalSaid has told before
+	// Answer is what was said in all, where its deltas could not all be written.
+	Answer *agent.Message `json:"answer,omitempty"`
 	// Answered tells that what was said stands in the conversation.
 	Answered     bool            `json:"answered,omitempty"`
 	Interrupted  bool            `json:"interrupted,omitempty"`
@@ -44,6 +46,7 @@ type endRecord struct {
 	Failure      *Failure        `json:"failure,omitempty"`
 	Reason       string          `json:"reason,omitempty"`
 	Into         string          `json:"into,omitempty"`
+	IntoPlace    uint64          `json:"into_place,omitempty"` // of the acceptance of that turn
 	// Ran tells that the model was called.
 	Ran bool `json:"ran,omitempty"`
 }
@@ -96,31 +99,38 @@ func (e *Event) frame() (head, tail string) {
 	return string(e.Data[:e.contentAt]), string(e.Data[e.contentAt+e.contentLen:])
 }
 
-var errRecord = errors.New("a record of deltas that holds none")
+var errRecord = errors.New("a record of deltas that holds something else")
 
-// deltas gives the deltas back, with their numbers. turn is whose they are.
-func (r *saidRecord) deltas(turn string) (events []pending, numbers []uint64, err error) {
-	if r == nil {
-		return nil, nil, nil
+// last is the number of the newest delta.
+func (r *saidRecord) last() uint64 {
+	last := r.Seq + uint64(len(r.Said)) - 1
+	for _, n := range r.Skips {
+		last += n
 	}
+	return last
+}
+
+// each gives the deltas back, with their numbers, one after the other in p,
+// whose data is valid during the call. turn is whose they are.
+func (r *saidRecord) each(p *pending, turn string, f func(p *pending, seq uint64)) error {
 	seq := r.Seq
 	for i, said := range r.Said {
 		seq += r.Skips[i]
-		p := pending{kind: EventDelta, turn: turn}
+		p.kind, p.turn = EventDelta, turn
 		switch said = bytes.TrimSpace(said); {
 		case len(said) >= 2 && said[0] == '"':
 			p.contentAt, p.contentLen = uint32(len(r.Head)), uint32(len(said))
-			p.data = append(append([]byte(r.Head), said...), r.Tail...)
-		case len(said) > 2 && said[0] == '{':
-			p.data = said[1 : len(said)-1]
+			p.data = append(append(append(p.data[:0], r.Head...), said...), r.Tail...)
+		case len(said) >= 2 && said[0] == '{':
+			p.data = append(p.data[:0], said[1:len(said)-1]...)
 			p.contentAt, p.contentLen = contentIn(p.data)
 		default:
-			return nil, nil, errRecord
+			return errRecord
 		}
-		events, numbers = append(events, p), append(numbers, seq)
+		f(p, seq)
 		seq++
 	}
-	return events, numbers, nil
+	return nil
 }
 
 // contentIn finds the text that a whole chunk adds to the first choice.
@@ -148,13 +158,13 @@ func contentIn(chunk []byte) (at, length uint32) {
 	return 0, 0
 }
 
-// hear adds a delta to an answer that is put together.
-func hear(answer *agent.Assembler, p *pending) {
+// hear adds a delta to the turn's answer.
+func (t *turn) hear(p *pending) {
 	d := agent.Delta{Chunk: p.data}
 	if p.contentLen > 0 {
 		d.Content = p.data[p.contentAt : p.contentAt+p.contentLen]
 	}
-	answer.Add(d)
+	t.answer.Add(d)
 }
 
 // encode writes a record without the escapes that JSON needs in HTML only, so

@@ -39,7 +39,6 @@ type entry struct {
 	queue   []*turn
 	stash   []stashed
 	watched int
-	writing int // batches on their way to the journal
 	crashed bool
 	revived bool // the log was restored from the journal
 }

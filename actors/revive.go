@@ -1,10 +1,12 @@
 package actors
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"agentzero/agent"
@@ -36,6 +38,9 @@ func (s *session) head(place uint64) json.RawMessage {
 	for _, t := range s.flight {
 		h.reads(t.place)
 	}
+	for _, place := range s.left {
+		h.reads(place)
+	}
 	for i := range s.items {
 		h.reads(s.items[i].place)
 	}
@@ -56,22 +61,35 @@ func (h *head) reads(place uint64) {
 // revival is a state that is being rebuilt.
 type revival struct {
 	*state
-	head   head
-	open   []*turn // in the order of their acceptance
-	words  map[string]*agent.Assembler
-	events []pending // of the log
-	seqs   []uint64
-	first  bool   // nothing was read yet
-	lost   uint64 // number of the last event of the log before those
-	used   uint64 // number of the newest event known of the log
+	head      head
+	open      []*turn // in the order of their acceptance
+	window    int     // bytes of events that are wanted for the log
+	only      string  // the turn whose events are wanted, or ""
+	over      bool    // the end of that turn was read
+	into      string  // the turn it was merged into, if it was
+	intoPlace uint64
+	events    []numbered // for the log
+	bytes     int        // of events
+	first     bool       // nothing was read yet
+	lost      uint64     // number of the newest event of the log that is not among events
+	used      uint64     // number of the newest event known of the log
+	delta     pending    // scratch
 }
 
-// revive reads a session from the journal; it returns nil where there is none.
-func revive(ctx context.Context, journal store.Journal, id store.ID) (*revival, error) {
+// numbered is an event with its number in the log.
+type numbered struct {
+	pending
+	seq uint64
+}
+
+// revive reads a session from the journal, with the newest events of its log, as
+// many as go into a window; it returns nil where there is none.
+func revive(ctx context.Context, journal store.Journal, id store.ID, window int) (*revival, error) {
 	r, err := loadHead(ctx, journal, id)
 	if err != nil || r == nil {
 		return nil, err
 	}
+	r.window = window
 	return r, r.read(ctx, journal, id, r.head.From)
 }
 
@@ -102,7 +120,7 @@ func loadHead(ctx context.Context, journal store.Journal, id store.ID) (*revival
 	if err != nil {
 		return nil, err
 	}
-	r := &revival{words: make(map[string]*agent.Assembler)}
+	r := new(revival)
 	if r.head, err = decode[head](kept.Head); err != nil {
 		return nil, fmt.Errorf("journal of session %s: %w", id.Name, err)
 	}
@@ -117,7 +135,7 @@ func loadHead(ctx context.Context, journal store.Journal, id store.ID) (*revival
 
 // read applies the events from a place on.
 func (r *revival) read(ctx context.Context, journal store.Journal, id store.ID, from uint64) error {
-	for after := max(from, 1) - 1; after < r.last; {
+	for after := max(from, 1) - 1; after < r.last && !r.over; {
 		events, err := journal.Read(ctx, id, after, readAtOnce)
 		if err != nil {
 			return err
@@ -165,11 +183,16 @@ func (r *revival) apply(e *store.Event) error {
 		if t := r.find(e.Turn); t != nil {
 			t.started = e.At
 			r.log(telling(t, EventStarted, TurnEvent{}), start.Seq)
+		} else {
+			r.miss(start.Seq)
 		}
 	case journalSaid:
 		said, err := decode[saidRecord](e.Data)
 		if err != nil {
 			return err
+		}
+		if t := r.find(e.Turn); t != nil && t.started.IsZero() {
+			t.started = e.At // that was not written
 		}
 		return r.say(e.Turn, &said)
 	case journalEnded:
@@ -193,66 +216,85 @@ func (r *revival) find(id string) *turn {
 	return nil
 }
 
+// log keeps an event for the log, in a copy, if it is wanted.
 func (r *revival) log(p pending, seq uint64) {
-	r.events, r.seqs = append(r.events, p), append(r.seqs, seq)
 	r.used = max(r.used, seq)
+	if r.only != "" && r.only != p.turn {
+		return
+	}
+	if r.window == 0 {
+		return
+	}
+	p.data = bytes.Clone(p.data)
+	r.events = append(r.events, numbered{p, seq})
+	r.bytes += len(p.data) + eventOverhead
+	if r.bytes <= 2*r.window {
+		return
+	}
+	drop := 0
+	for ; r.bytes > r.window; drop++ {
+		r.bytes -= len(r.events[drop].data) + eventOverhead
+		r.lost = max(r.lost, r.events[drop].seq)
+	}
+	r.events = append(r.events[:0:0], r.events[drop:]...)
+}
+
+// miss tells of an event of a turn that was accepted before what is read: the
+// log has a hole there.
+func (r *revival) miss(seq uint64) {
+	r.used, r.lost = max(r.used, seq), max(r.lost, seq)
 }
 
 func (r *revival) say(turn string, said *saidRecord) error {
-	if r.find(turn) == nil {
-		return nil // it was accepted before what is read
+	t := r.find(turn)
+	if t == nil {
+		r.miss(said.last())
+		return nil
 	}
-	events, seqs, err := said.deltas(turn)
-	if err != nil {
-		return err
-	}
-	words := r.words[turn]
-	if words == nil && len(events) > 0 {
-		words = new(agent.Assembler)
-		r.words[turn] = words
-	}
-	for i := range events {
-		hear(words, &events[i])
-		r.log(events[i], seqs[i])
-	}
-	return nil
+	return said.each(&r.delta, turn, func(p *pending, seq uint64) {
+		t.spoke = true
+		t.hear(p)
+		r.log(*p, seq)
+	})
 }
 
 func (r *revival) end(e *store.Event, end *endRecord) error {
 	t := r.find(e.Turn)
 	if t == nil {
+		r.miss(end.Seq)
 		return nil
 	}
-	if err := r.say(e.Turn, end.Said); err != nil {
-		return err
-	}
-	words := r.words[e.Turn]
-	delete(r.words, e.Turn)
-	for i := range r.open {
-		if r.open[i] == t {
-			r.open = append(r.open[:i:i], r.open[i+1:]...)
-			break
+	if end.Said != nil {
+		if err := r.say(e.Turn, end.Said); err != nil {
+			return err
 		}
 	}
+	i := slices.Index(r.open, t)
+	r.open = slices.Delete(r.open, i, i+1)
 	kind, telling := end.event(t)
 	r.log(telling, end.Seq)
+	r.over = r.only == e.Turn
 	if kind == EventMerged {
+		if r.over {
+			r.into, r.intoPlace = end.Into, end.IntoPlace
+		}
 		if into := r.find(end.Into); into != nil {
 			into.takeIn(t)
 		}
 		return nil
 	}
-	var answer *agent.Message
-	if end.Answered && words != nil {
-		m := words.Message()
+	answer := end.Answer
+	if answer == nil && end.Answered {
+		m := t.answer.Message()
 		answer = &m
-	} else if end.Answered {
-		answer = &agent.Message{Role: "assistant"}
 	}
 	if e.Seq > r.head.At {
 		r.count(t, end, e.At)
+		r.remember(t, end, answer, e.At, r.open)
+		return nil
 	}
-	r.remember(t, end, answer, e.At)
+	r.remember(t, end, answer, e.At, r.open)
+	r.system, r.since = r.head.System, r.head.Since // as they were later
 	return nil
 }
 

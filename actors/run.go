@@ -143,32 +143,40 @@ func (s *session) finish(t *turn) {
 	record := s.record(t)
 	if t.fate != FateMerged {
 		s.count(t, &record, now)
-		s.remember(t, &record, t.leaves(&record), now)
+		s.remember(t, &record, t.leaves(&record), now, s.flight)
 	}
-	s.appendEnd(t, &record, now)
+	s.appendEnd(t, &record, now, true)
 }
 
 // appendEnd writes the record of a turn's end. Until it is kept, the turn is in
-// flight.
-func (s *session) appendEnd(t *turn, record *endRecord, now time.Time) {
+// flight. counted tells that the session's sums hold it, so that they can be
+// written with it.
+func (s *session) appendEnd(t *turn, record *endRecord, now time.Time, counted bool) {
 	data, err := encode(record)
 	if err != nil { // what a provider answers may be no JSON; that must not stop the session
 		s.system.options.Logger.Error("turn's end cannot be written whole", slog.String("turn_id", t.Turn), slog.Any("error", err))
 		record.Said, record.Usage = nil, nil
-		data, _ = encode(record)
+		if record.Answered {
+			record.Answer = t.salvage()
+		}
+		if data, err = encode(record); err != nil {
+			record.Answer = nil
+			data, _ = encode(record)
+		}
 	}
-	t.place = 0 // a revival need not read it for its own sake
-	open := slices.ContainsFunc(s.flight, func(f *turn) bool { return f != t && f.phase != phaseSettle })
-	b := store.Batch{
-		Events: []store.Event{{Kind: journalEnded, Turn: t.Turn, At: now, Data: data}},
-		Head:   s.head(s.last + 1), Open: open,
+	s.repay()
+	t.place = 0
+	b := store.Batch{Events: []store.Event{{Kind: journalEnded, Turn: t.Turn, At: now, Data: data}}, Open: s.open(t)}
+	if counted {
+		b.Head = s.head(s.last + 1)
 	}
 	if t.fate != FateAnswered && t.fate != FateMerged {
 		for _, k := range t.keys {
 			b.Forgets = append(b.Forgets, k.key)
 		}
 	}
-	s.append(b, func(err error) any { return &settled{t, err} })
+	debt := s.debt(b.Events[0], b.Forgets)
+	s.append(b, func(err error) any { return &settled{t, debt, err} })
 	t.writing = true
 }
 
@@ -176,16 +184,19 @@ func (s *session) appendEnd(t *turn, record *endRecord, now time.Time) {
 func (s *session) record(t *turn) endRecord {
 	r := endRecord{
 		Seq: t.heldAt, Fate: t.fate.String(), FinishReason: t.result.FinishReason, Model: t.result.Model, Usage: t.result.Usage,
-		Failure: t.ending.Failure, Reason: t.ending.Reason, Into: t.ending.Into, Ran: !t.started.IsZero(),
+		Failure: t.ending.Failure, Reason: t.ending.Reason, Into: t.ending.Into, IntoPlace: t.into, Ran: !t.started.IsZero(),
 	}
 	if !t.spoke {
 		return r
 	}
-	r.Said = sayRecord(s.log.since(t.saved, t.Turn))
+	answer := t.answer.Message()
+	if r.Said = sayRecord(s.log.since(t.saved, t.Turn)); t.torn {
+		r.Said, r.Answer = nil, &answer
+	}
 	if t.fate == FateRolledBack {
+		r.Answer = nil
 		return r
 	}
-	answer := t.answer.Message()
 	r.Answered = answer.Text != "" || answer.Raw != nil || t.fate == FateAnswered
 	r.Interrupted = r.Answered && t.fate != FateAnswered
 	return r
@@ -207,7 +218,9 @@ func (s *session) settled(m *settled) {
 	if m.err != nil {
 		s.system.options.Logger.Error("turn's end was not stored", slog.String("turn_id", t.Turn), slog.Any("error", m.err))
 		s.failedWrite(m.err)
-		if errors.Is(m.err, store.ErrFenced) && t.end == EventCompleted { // the new owner answers it again
+		if !errors.Is(m.err, store.ErrFenced) {
+			s.owe(m.owed)
+		} else if t.end == EventCompleted { // the new owner answers it again
 			t.fate, t.end = FateFailed, EventFailed
 			t.ending = TurnEvent{Failure: &Failure{Kind: KindInternal, Message: "the answer could not be stored: another owner has taken the session"}}
 		}

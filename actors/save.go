@@ -59,10 +59,16 @@ func (s *session) note(t *turn, kind string, record any) {
 	data, err := encode(record)
 	if err != nil { // a chunk that is no JSON; the turn's end will tell
 		s.system.options.Logger.Error("a note cannot be written", slog.String("turn_id", t.Turn), slog.Any("error", err))
+		t.torn = true
 		return
 	}
-	s.append(store.Batch{Open: true, Events: []store.Event{{Kind: kind, Turn: t.Turn, At: time.Now(), Data: data}}},
-		func(err error) any { return &noted{err} })
+	s.repay()
+	b := store.Batch{Open: true, Events: []store.Event{{Kind: kind, Turn: t.Turn, At: time.Now(), Data: data}}}
+	m := &noted{owed: []owed{s.debt(b.Events[0], nil)}}
+	s.append(b, func(err error) any {
+		m.err = err
+		return m
+	})
 }
 
 // takeUp takes the log of the incarnations before this process's first.
@@ -70,23 +76,25 @@ func (s *session) takeUp(r *revival) {
 	if s.entry.revived {
 		return // the log is older than this incarnation
 	}
-	s.log.restore(r.head.Log, r.lost, r.events, r.seqs, r.used)
+	s.log.restore(r.head.Log, r.lost, r.events, r.used)
 }
 
 // finishLost sees to the turns whose end the journal does not know and nobody
 // here has in flight: those of a process that died. One that ran is over, with
-// what there is of its answer; the others run, in their order.
+// what there is of its answer; the others run, in their order. A process that is
+// shutting down leaves them to the next.
 func (s *session) finishLost(r *revival) {
 	for _, t := range r.open {
 		if s.inFlight(t.Turn) {
 			continue
 		}
+		if s.system.draining.Load() && s.system.options.Resumes {
+			s.left = append(s.left, t.place)
+			continue
+		}
 		s.flight = append(s.flight, t)
 		s.system.ledger.accepted.Add(1)
 		s.system.ledger.queued.Add(1)
-		if words := r.words[t.Turn]; words != nil {
-			t.answer, t.spoke = *words, true
-		}
 		t.saved = s.log.newest() // what the journal has of it, it has
 		if !t.started.IsZero() {
 			t.stop(ReasonCrashed)
@@ -94,7 +102,10 @@ func (s *session) finishLost(r *revival) {
 			continue
 		}
 		t.phase = phaseQueued
-		s.queue = append(s.queue, t)
+		s.place(t)
+		if t.interrupts() {
+			s.interrupt(t)
+		}
 		if !t.Deadline.IsZero() {
 			s.expireAt(t)
 		}

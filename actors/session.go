@@ -2,14 +2,11 @@ package actors
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
-
-	"agentzero/store"
 )
 
 // session is the actor of one conversation. Its mailbox is what puts the turns
@@ -26,6 +23,7 @@ type session struct {
 	loading bool
 	stash   []stashed // what came while the journal was read
 	refusal *Refusal  // why nothing is accepted any more: deleted, moved, or not readable
+	gone    bool      // its name is free for another actor, as its journal has another owner
 
 	flight  []*turn // all turns that were accepted and have not ended
 	current *turn   // the turn that runs or is the next to run
@@ -35,6 +33,11 @@ type session struct {
 	idle    *time.Timer
 	active  time.Time // of the last message that counts as activity
 	batch   []pending // scratch of deltas
+
+	writing []*written // batches on their way to the journal, in their order
+	owed    []owed     // what could not be written and is still to be
+	debts   uint64     // numbers them
+	left    []uint64   // places of turns that are left to the next process
 
 	deleting bool // the journal is to be removed when nothing runs
 	deleter  *actor.PID
@@ -64,8 +67,7 @@ func (s *session) Receive(ctx actor.Context) {
 			s.hold(m, nil)
 			return
 		}
-		s.written(m)
-		s.receive(ctx, m.message, nil)
+		s.receive(ctx, m, nil)
 	default:
 		if s.loading {
 			s.hold(m, ctx.Sender())
@@ -123,12 +125,12 @@ func (s *session) receive(ctx actor.Context, message any, sender *actor.PID) {
 	case *lostWatch:
 		s.lostWatch(m.subscribe)
 
-	case *written: // held while the journal was read
-		s.written(m)
-		s.receive(ctx, m.message, nil)
+	case *written:
+		s.receive(ctx, m.message(s.written(m)), nil)
 		return
 	case *noted:
-		s.failedWrite(m.err)
+		s.noted(m)
+		s.rest(ctx)
 		return
 	case *made:
 		s.made(m)
@@ -183,7 +185,7 @@ func (s *session) load() (m *loaded) {
 			m = &loaded{err: fmt.Errorf("panic: %v", p)}
 		}
 	}()
-	m.revived, m.err = revive(s.system.life, s.system.options.Journal, s.entry.key.id())
+	m.revived, m.err = revive(s.system.life, s.system.options.Journal, s.entry.key.id(), s.log.limit)
 	return m
 }
 
@@ -248,6 +250,7 @@ const settleTime = 100 * time.Millisecond
 // rest stops an actor that has no reason to wait for more: at once after a
 // stateless request, soon where no session is.
 func (s *session) rest(ctx actor.Context) {
+	s.leave()
 	switch {
 	case s.busy():
 	case s.entry.ephemeral:
@@ -258,7 +261,7 @@ func (s *session) rest(ctx actor.Context) {
 }
 
 // wanted reports whether there is a session to be kept in memory.
-func (s *session) wanted() bool { return s.watched > 0 || s.exists && s.refusal == nil }
+func (s *session) wanted() bool { return s.refusal == nil && (s.watched > 0 || s.exists) }
 
 // passivate stops a session that nobody needs now. The next message revives it.
 func (s *session) passivate(ctx actor.Context, now bool) {
@@ -267,8 +270,11 @@ func (s *session) passivate(ctx actor.Context, now bool) {
 	}
 	rest := s.system.options.IdleTimeout - time.Since(s.active)
 	switch {
-	case s.busy(), s.watched > 0:
+	case s.busy(), s.watched > 0 && s.refusal == nil:
 		rest = s.system.options.IdleTimeout
+	case len(s.owed) > 0, len(s.writing) > 0: // lest it be forgotten
+		s.repay()
+		rest = repayEvery
 	case rest > 0 && !now && s.wanted():
 	case s.system.registry.release(s.entry):
 		ctx.Stop(ctx.Self())
@@ -281,28 +287,6 @@ func (s *session) passivate(ctx actor.Context, now bool) {
 
 // busy reports whether the actor must live on: some turn has not ended.
 func (s *session) busy() bool { return len(s.flight) > 0 }
-
-// append writes a batch behind what was written before, and tells the actor the
-// message when that is done. Its events are in the order of the calls.
-func (s *session) append(b store.Batch, message func(err error) any) {
-	b.After = s.last
-	self, after, events := s.self, b.After, len(b.Events)
-	s.system.options.Journal.Append(s.entry.key.id(), s.epoch, b, func(err error) {
-		s.system.tell(self, &written{after, events, err, message(err)})
-	})
-	s.last += uint64(events)
-	s.entry.writing++
-}
-
-// written: the journal has answered. What it refused is as if it had never been
-// tried, unless something was put behind it: that will be refused as well, and
-// then what is known here is no longer what the journal has.
-func (s *session) written(m *written) {
-	s.entry.writing--
-	if m.err != nil && !errors.Is(m.err, store.ErrFenced) && s.entry.writing == 0 && s.last == m.after+uint64(m.events) {
-		s.last = m.after
-	}
-}
 
 func (s *session) respond(to *actor.PID, m any) {
 	if to != nil {

@@ -181,7 +181,7 @@ func TestALongConversationForgetsItsOldestTurns(t *testing.T) {
 		m.Turn = fmt.Sprint(i)
 		t, end := newTurn(m, nil, time.Now()), &endRecord{Fate: FateAnswered.String(), Answered: true}
 		s.count(t, end, time.Now())
-		s.remember(t, end, &agent.Message{Role: "assistant"}, time.Now())
+		s.remember(t, end, &agent.Message{Role: "assistant"}, time.Now(), nil)
 	}
 	if len(s.items) != 6 || s.items[0].Turn != "3" || s.turns != 6 || s.messages != 12 || s.whole() {
 		t.Errorf("%d messages from turn %s on are kept; want the last three turns' six", len(s.items), s.items[0].Turn)

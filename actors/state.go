@@ -88,8 +88,9 @@ func (s *state) count(t *turn, r *endRecord, at time.Time) {
 }
 
 // remember puts what an ended turn leaves into the conversation. answer is what
-// was said, if it is to stand there.
-func (s *state) remember(t *turn, r *endRecord, answer *agent.Message, at time.Time) {
+// was said, if it is to stand there. others are the turns that have not ended:
+// they may have been accepted before this one and still come after it.
+func (s *state) remember(t *turn, r *endRecord, answer *agent.Message, at time.Time, others []*turn) {
 	if !r.remains() {
 		return
 	}
@@ -98,6 +99,11 @@ func (s *state) remember(t *turn, r *endRecord, answer *agent.Message, at time.T
 	}
 	if t.Own {
 		s.items, s.bytes, s.since = nil, 0, t.place
+		for _, other := range others {
+			if other.place > 0 {
+				s.since = min(s.since, other.place)
+			}
+		}
 	}
 	for _, m := range t.said {
 		s.say(Item{Message: m, Turn: t.Turn, At: t.accepted, place: t.place})

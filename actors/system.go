@@ -230,9 +230,20 @@ func (s *System) Start(key Key, m StartTurn, idem *Idempotency) (*Started, error
 	return s.started(e, sub, accepted), nil
 }
 
-// begin finds the session's actor and puts the message to it. The watcher is
-// there before the message, so that nothing can pass it by.
+// begin finds the session's actor and puts the message to it. One that finds out
+// by it that its journal has gone on or was forgotten makes room for another.
 func (s *System) begin(key Key, m *StartTurn) (*entry, *Subscription, *Accepted, error) {
+	e, sub, accepted, err := s.try(key, m)
+	var refusal *Refusal
+	if errors.As(err, &refusal) && refusal.moved {
+		return s.try(key, m)
+	}
+	return e, sub, accepted, err
+}
+
+// try puts a message to the session's present actor. The watcher is there before
+// the message, so that nothing can pass it by.
+func (s *System) try(key Key, m *StartTurn) (*entry, *Subscription, *Accepted, error) {
 	s.arriving.Add(1)
 	defer s.arrived()
 	e := s.enter(key)

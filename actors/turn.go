@@ -30,7 +30,7 @@ type turn struct {
 	StartTurn
 	phase    phase
 	accepted time.Time
-	place    uint64 // in the journal, of its acceptance
+	place    uint64 // in the journal, of its acceptance; 0 when a revival need not read it
 	started  time.Time
 	system   []agent.Message // the leading system messages of Input
 	said     []agent.Message // the rest of Input
@@ -40,6 +40,7 @@ type turn struct {
 	writing bool      // the journal will tell of what this phase writes
 	keys    []turnKey // of its messages
 	members []string  // the turns merged into it
+	into    uint64    // place of the turn it was merged into
 	queued  bool      // EventQueued was logged
 	watched int
 	absence int // counts the times without a watcher
@@ -56,6 +57,7 @@ type turn struct {
 	pipe     *pipe
 	answer   agent.Assembler
 	spoke    bool   // a delta has come
+	torn     bool   // some of the deltas were not written down
 	stopped  string // the reason of its cancellation, or ""
 	rollback bool
 	parked   bool // it is left to the next process

@@ -177,8 +177,20 @@ func (s *session) failedWrite(err error) {
 	if s.refusal != nil || !errors.Is(err, store.ErrFenced) {
 		return
 	}
-	s.refusal = &Refusal{Code: RefusedUnavailable, Message: "another owner has taken the session", RetryAfter: time.Second}
+	s.refusal = &Refusal{Code: RefusedUnavailable, Message: "another owner has taken the session", RetryAfter: time.Second, moved: true}
+	s.owed = nil
 	s.cutOff(ReasonMoved)
+}
+
+// leave makes room, once nothing runs, for an actor that reads the journal anew.
+func (s *session) leave() {
+	if s.refusal == nil || !s.refusal.moved || s.busy() || s.gone {
+		return
+	}
+	s.gone = true
+	s.watched = 0
+	s.log.close()
+	s.system.registry.retire(s.entry)
 }
 
 func (s *session) describe(sender *actor.PID) {
