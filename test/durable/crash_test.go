@@ -342,7 +342,12 @@ func (k *talk) check(t *testing.T, g *gateway.Gateway) {
 	for _, a := range k.accepted {
 		k.world.settled[a.text] = true
 	}
+	if t.Failed() {
+		t.Logf("%s: the gateway has, at the end, %+v; accepted was %+v", k.name, newest(got, 8), newest(k.accepted, 4))
+	}
 }
+
+func newest[T any](list []T, n int) []T { return list[max(0, len(list)-n):] }
 
 // run says one message after another until the world is over.
 func (k *talk) run(t *testing.T) {

@@ -198,3 +198,19 @@ func drain(body io.ReadCloser) {
 	io.Copy(io.Discard, body)
 	body.Close()
 }
+
+// tokenOf makes a token with the command line and waits until the running
+// gateway knows it.
+func tokenOf(t testing.TB, g *gateway.Gateway, name, owner, scope string) string {
+	t.Helper()
+	r := gateway.Command(t, nil, "token", "create", "--data-dir", g.DataDir, "--name", name, "--owner", owner, "--scope", scope)
+	if r.Code != 0 {
+		t.Fatalf("token create: exit %d: %s", r.Code, r.Stderr)
+	}
+	token := strings.TrimSpace(r.Stdout)
+	eventually(t, "the gateway knows the token "+name, func() bool {
+		resp, _ := g.Do(t, "POST", "/v1/ping", "", "Authorization: Bearer "+token)
+		return resp.StatusCode == http.StatusOK
+	})
+	return token
+}
