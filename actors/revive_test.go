@@ -21,11 +21,14 @@ func TestALongPartialAnswerSurvivesACrash(t *testing.T) {
 	s, a, j := d.process(Options{})
 	start(t, s, chat, message("one"))
 	long := strings.Repeat("long ", 10_000)
-	a.next(t).say(long)
+	c := a.next(t)
+	c.say(long)
+	j.until(t, journalSaid)
+	c.say("ago")
 	j.until(t, journalSaid)
 	after := d.crash()
 	s, _, _ = after.process(Options{})
-	equal(t, "conversation", conversation(t, s, chat), []string{"user: one", "assistant: " + long + " (interrupted)"})
+	equal(t, "conversation", conversation(t, s, chat), []string{"user: one", "assistant: " + long + "ago (interrupted)"})
 }
 
 // What is left to the next process must be found by it, also where the turn that

@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 
@@ -19,6 +20,12 @@ func (j *Journal) Backup(ctx context.Context, path string) error {
 		return j.readError(err)
 	}
 	defer conn.Close()
+	// One reading transaction over all steps: otherwise each step after a write
+	// begins anew, and a busy gateway's backup never ends.
+	if err := snapshot(ctx, conn); err != nil {
+		return j.readError(err)
+	}
+	defer conn.ExecContext(context.WithoutCancel(ctx), "ROLLBACK")
 	return conn.Raw(func(driver any) error {
 		source, ok := driver.(interface {
 			NewBackup(string) (*sqlite.Backup, error)
@@ -52,6 +59,19 @@ func (j *Journal) Check(ctx context.Context) error {
 	}
 	if found != "ok" {
 		return &FileError{Path: j.path, Err: errors.New("it is damaged: " + found), Remedy: "use another backup"}
+	}
+	return nil
+}
+
+// snapshot begins a transaction that sees the journal as it is now.
+func snapshot(ctx context.Context, conn *sql.Conn) error {
+	if _, err := conn.ExecContext(ctx, "BEGIN"); err != nil {
+		return err
+	}
+	var tables int
+	if err := conn.QueryRowContext(ctx, "SELECT count(*) FROM sqlite_schema").Scan(&tables); err != nil {
+		_, _ = conn.ExecContext(context.WithoutCancel(ctx), "ROLLBACK")
+		return err
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"errors"
@@ -238,6 +239,50 @@ func TestABackupIsWholeWhileItIsWrittenTo(t *testing.T) {
 	if err != nil || uint64(len(events)) != s.Last || s.Last == 0 {
 		t.Errorf("%d events of %d, %v (%d written meanwhile)", len(events), s.Last, err, written)
 	}
+}
+
+// busy is a context that does something each time it is asked whether it is over,
+// and in the end is.
+type busy struct {
+	context.Context
+	mu   sync.Mutex
+	left int
+	do   func()
+}
+
+func (b *busy) Err() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.left--; b.left < 0 {
+		return context.DeadlineExceeded
+	}
+	b.do()
+	return nil
+}
+
+func TestABackupEndsHoweverMuchIsWrittenMeanwhile(t *testing.T) {
+	j := open(t, filepath.Join(t.TempDir(), "j.db"))
+	large := one(0)
+	large.Events[0].Data = bytes.Repeat([]byte("x"), 10*pagesPerStep*4096)
+	must(t, storetest.Append(j, id, 1, large))
+	after := uint64(1)
+	steady := &busy{Context: t.Context(), left: 100, do: func() {
+		must(t, storetest.Append(j, id, 1, one(after)))
+		after++
+	}}
+	path := filepath.Join(t.TempDir(), "b.db")
+	must(t, j.Backup(steady, path))
+	s, err := open(t, path).Load(t.Context(), id)
+	if err != nil || s.Last == 0 || s.Last == after {
+		t.Errorf("the copy ends at %d of %d, %v", s.Last, after, err)
+	}
+	must(t, storetest.Append(j, id, 1, one(after)))
+}
+
+func TestATransactionThatCouldNotBeUndoneDoesNotStopTheNext(t *testing.T) {
+	j := open(t, filepath.Join(t.TempDir(), "j.db"))
+	must(t, j.writer.begin(t.Context())) // nobody writes yet
+	must(t, storetest.Append(j, id, 1, one(0)))
 }
 
 // BenchmarkAppend compares one writer, who waits for the disk each time, with

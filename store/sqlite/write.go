@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"time"
 
+	sqlite3 "modernc.org/sqlite/lib"
+
 	"agentzero/store"
 )
 
@@ -97,7 +99,7 @@ func (w *writer) close() error {
 // transact applies operations together. Its error is the database's.
 func (w *writer) transact(ops []operation) ([]error, error) {
 	ctx := context.Background()
-	if _, err := w.conn.ExecContext(ctx, "BEGIN IMMEDIATE"); err != nil {
+	if err := w.begin(ctx); err != nil {
 		return nil, err
 	}
 	refusals := make([]error, len(ops))
@@ -114,9 +116,23 @@ func (w *writer) transact(ops []operation) ([]error, error) {
 	return refusals, nil
 }
 
+// begin begins a transaction. One that could not be undone when it failed, as the
+// disk was broken then, is undone first.
+func (w *writer) begin(ctx context.Context) error {
+	_, err := w.conn.ExecContext(ctx, "BEGIN IMMEDIATE")
+	if primary(err) != sqlite3.SQLITE_ERROR {
+		return err
+	}
+	if _, undone := w.conn.ExecContext(ctx, "ROLLBACK"); undone != nil {
+		return errors.Join(err, undone)
+	}
+	_, err = w.conn.ExecContext(ctx, "BEGIN IMMEDIATE")
+	return err
+}
+
 // rollback ends a transaction that failed, unless SQLite has done so itself.
 func (w *writer) rollback(ctx context.Context) error {
-	if _, err := w.conn.ExecContext(ctx, "ROLLBACK"); err != nil && primary(err) != 1 {
+	if _, err := w.conn.ExecContext(ctx, "ROLLBACK"); err != nil && primary(err) != sqlite3.SQLITE_ERROR {
 		return err
 	}
 	return nil
