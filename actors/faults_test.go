@@ -246,3 +246,15 @@ func TestAWatchedSessionWhoseJournalHasGoneOnIsReadAnew(t *testing.T) {
 		t.Errorf("%+v, %v", d, err)
 	}
 }
+
+func TestASessionThatCannotBeReadDoesNotKeepTheOthersFromBeingSwept(t *testing.T) {
+	j := newJournal()
+	j.Memory.Append(chat.id(), 1, store.Batch{Events: []store.Event{{Kind: "unknown"}}, Head: []byte(`{"from":1}`)}, func(error) {})
+	s := testSystem(t, Options{Journal: j, Agent: echo, Live: Live{Retention: store.Retention{MaxSessions: 1}}})
+	for _, name := range []string{"a", "b"} {
+		rest(t, start(t, s, Key{"ann", name}, watched("hi")))
+	}
+	if n, err := s.Sweep(t.Context()); n != 1 || err == nil {
+		t.Errorf("removed %d, %v", n, err)
+	}
+}

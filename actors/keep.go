@@ -3,6 +3,7 @@ package actors
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"sync"
 	"time"
@@ -93,6 +94,7 @@ func (s *System) Sweep(ctx context.Context) (removed int, err error) {
 			return removed, err
 		}
 		progress := false
+		var unread error
 		for _, id := range ids {
 			_, err := request[Deleted](s, Key{Owner: id.Owner, Name: id.Name}, &DeleteSession{Unused: true})
 			var refusal *Refusal
@@ -100,12 +102,14 @@ func (s *System) Sweep(ctx context.Context) (removed int, err error) {
 			case err == nil:
 				removed++
 				progress = true
-			case !errors.As(err, &refusal) || refusal.Code != RefusedBusy && refusal.Code != RefusedNotFound:
+			case !errors.As(err, &refusal), refusal.Code == RefusedDraining:
 				return removed, err
+			case refusal.Code != RefusedBusy && refusal.Code != RefusedNotFound:
+				unread = fmt.Errorf("session %s of %s: %w", id.Name, id.Owner, err) // that must not keep the others
 			}
 		}
 		if !progress {
-			return removed, nil // what is left is in use
+			return removed, unread // what is left is in use
 		}
 	}
 }
