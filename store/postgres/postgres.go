@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -97,8 +98,23 @@ func describe(err error) error {
 	if errors.As(err, &server) {
 		return fmt.Errorf("store: PostgreSQL: %s (%s)", server.Message, server.Code)
 	}
-	return fmt.Errorf("store: PostgreSQL: %w", err)
+	return fmt.Errorf("store: PostgreSQL: %w", oneLine{err})
 }
+
+// oneLine tells an error in one line. pgx writes one for each address it has
+// tried, some of them twice: with TLS and without.
+type oneLine struct{ error }
+
+func (e oneLine) Error() string {
+	lines := strings.Split(e.error.Error(), "\n")
+	for i := range lines {
+		lines[i] = strings.TrimSpace(lines[i])
+	}
+	tried := strings.Join(slices.Compact(lines[1:]), "; ")
+	return strings.TrimSpace(lines[0] + " " + tried)
+}
+
+func (e oneLine) Unwrap() error { return e.error }
 
 // Ping implements [store.Journal].
 func (j *Journal) Ping(ctx context.Context) error {

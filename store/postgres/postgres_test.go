@@ -178,3 +178,10 @@ func BenchmarkAppend(b *testing.B) {
 		})
 	}
 }
+
+func TestAnErrorOfConnectingIsOneLine(t *testing.T) {
+	err := describe(fmt.Errorf("failed to connect to `x`:\n\t%[1]s\n\t%[1]s\n\tother", "127.0.0.1:1: connection refused"))
+	if got, want := err.Error(), "store: PostgreSQL: failed to connect to `x`: 127.0.0.1:1: connection refused; other"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
