@@ -347,3 +347,50 @@ func newerDatabase(t *testing.T) string {
 	}
 	return database
 }
+
+// TestWhatEndsWhilePostgresIsAwayIsKeptWhenItIsBack: the answer that came
+// meanwhile is written before what follows it.
+func TestWhatEndsWhilePostgresIsAwayIsKeptWhenItIsBack(t *testing.T) {
+	w, database := newWire(t, postgres.Database(t))
+	up := upstream.New(t)
+	gate := make(chan struct{})
+	up.Set("held", upstream.Script{Echo: true, Gate: gate})
+	up.Set("m", upstream.Script{Echo: true})
+	o := gateway.Options{
+		Upstream: up.URL(), Model: "m", DataDir: filepath.Join(t.TempDir(), "data"),
+		Env: []string{"AGENTZERO_STORE__KIND=postgres", "AGENTZERO_STORE__URL=" + database},
+	}
+	g := gateway.Start(t, o)
+	token := g.Token(t)
+	if resp, body := g.Do(t, "POST", "/v1/sessions/s/messages", text("held", "first")); resp.StatusCode != http.StatusAccepted {
+		t.Fatalf("%s: %s", resp.Status, body)
+	}
+	up.Wait(t, "held", "the call", func(l []upstream.Request) bool { return len(l) == 1 })
+	w.cut()
+	close(gate)
+	atRest(t, g)
+	w.mend(t)
+	eventually(t, "durable work goes on", func() bool {
+		resp, _ := g.Do(t, "POST", "/v1/sessions/s/messages", `{"content":"second","stream":true}`)
+		return resp.StatusCode == http.StatusOK
+	})
+	check := func(when string) {
+		t.Helper()
+		said := ""
+		for _, m := range messages(t, g, "s") {
+			said += m.Role + " " + m.Content + "\n"
+		}
+		if want := "user first\nassistant first\nuser second\nassistant second\n"; said != want {
+			t.Errorf("%s the session has %q", when, said)
+		}
+	}
+	check("then")
+	g.Kill(t)
+	g = gateway.Start(t, o)
+	g.UseToken(token)
+	check("after a crash")
+	atRest(t, g)
+	if n := len(up.Requests("")); n != 2 {
+		t.Errorf("the model was asked %d times", n)
+	}
+}
