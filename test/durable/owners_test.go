@@ -19,7 +19,7 @@ import (
 // secret is what one owner has said and no other may hear.
 const secret = "the-word-that-only-ada-knows"
 
-// stranger is what another owner's token tries at a route that takes a session:
+// strangers are what another owner's token tries at a route that takes a session:
 // the body it sends, where SESSION is the name of a session that is not its own.
 // Such a name may also make a session of the stranger's own; that is no fault.
 var strangers = map[string][]string{
