@@ -244,6 +244,10 @@ func (s *session) close(t *turn) {
 	if t.fate != FateAnswered {
 		s.system.idempotent.failed(t.keys) // before anybody can hear of it and try again
 	}
+	if f := t.ending.Failure; f != nil {
+		s.system.options.Logger.Warn("turn failed", slog.String("session", s.entry.key.Name), slog.String("owner", s.entry.key.Owner),
+			slog.String("turn_id", t.Turn), slog.String("model", t.Model), slog.String("kind", string(f.Kind)), slog.String("error", f.Message))
+	}
 	if t.heldAt > 0 {
 		final := telling(t, t.end, t.ending)
 		s.log.release(t.heldAt, &final)
