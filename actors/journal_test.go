@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"agentzero/agent"
 	"agentzero/store"
 )
 
@@ -338,15 +339,17 @@ func TestAJournalOfUnknownContentIsRefused(t *testing.T) {
 
 func TestASessionThatAnotherOwnerHasTakenIsReadAnew(t *testing.T) {
 	j := newJournal()
-	s, a := scriptedSystem(t, Options{Journal: j})
+	s, a := scriptedSystem(t, Options{Journal: j, SaveEvery: time.Hour, CancelTimeout: patience})
 	running := start(t, s, chat, watched("one"))
 	waits := start(t, s, chat, watched("waits"))
 	c := a.next(t)
+	c.stay() // so that the session cannot be read anew yet
 	c.say("half")
 	j.takeOver(t, `{"owner":"other"}`)
 	log := peek(t, s, chat)
 	_, err := s.Start(chat, message("two"), nil)
 	refused(t, err, RefusedUnavailable)
+	c.end(agent.Result{}, nil)
 	for _, started := range []*Started{running, waits} {
 		if e := outcome(t, started); e.Reason != ReasonMoved {
 			t.Errorf("ended with %+v", e)
