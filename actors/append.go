@@ -12,16 +12,18 @@ import (
 // written is what the journal answers to a batch.
 type written struct {
 	after   uint64
-	void    bool // it was put behind a batch that was not written
+	owed    []owed // what of it must be written later if it was not
+	void    bool   // it was put behind a batch that was not written
 	err     error
 	message func(error) any // what the actor is to be told then
 }
 
 // append writes a batch behind what was written before, and tells the actor the
-// message when that is done. Its events are in the order of the calls.
-func (s *session) append(b store.Batch, message func(err error) any) {
+// message when that is done. Its events are in the order of the calls. debts are
+// what of it must be written later if it cannot be now.
+func (s *session) append(b store.Batch, debts []owed, message func(err error) any) {
 	b.After = s.last
-	w := &written{after: b.After, message: message}
+	w := &written{after: b.After, owed: debts, message: message}
 	self := s.self
 	s.system.options.Journal.Append(s.entry.key.id(), s.epoch, b, func(err error) {
 		w.err = err
@@ -37,7 +39,8 @@ var errBehind = errors.New("what was to be written before could not be")
 // written takes the journal's answer and returns what it means. What was not
 // written is as if it had never been tried: the next batch takes its place, and
 // the journal refuses those that are on their way behind it, which is no sign of
-// another owner.
+// another owner. What they tell is owed from now on, lest something later get
+// before it.
 func (s *session) written(w *written) error {
 	i := slices.Index(s.writing, w)
 	if i < 0 { // of an incarnation before this one, which has read what the journal has
@@ -55,8 +58,10 @@ func (s *session) written(w *written) error {
 	case w.void, w.err == nil, errors.Is(w.err, store.ErrFenced):
 	default:
 		s.last = w.after
+		s.owe(w.owed...)
 		for _, b := range behind {
-			b.void = true
+			s.owe(b.owed...)
+			b.void, b.owed = true, nil
 		}
 	}
 	s.writing = slices.Delete(s.writing, i, i+1)
@@ -78,10 +83,7 @@ func (s *session) debt(e store.Event, forgets []string) owed {
 }
 
 // noted tells that what nobody waits for was written, or not.
-type noted struct {
-	owed []owed
-	err  error
-}
+type noted struct{ err error }
 
 const (
 	// repayEvery is how often an idle session tries to write what it owes.
@@ -90,18 +92,6 @@ const (
 	// grown by is left to the record of their end.
 	maxOwed = 4 << 20
 )
-
-// noted: what was not written is written later.
-func (s *session) noted(m *noted) {
-	if m.err == nil {
-		return
-	}
-	if errors.Is(m.err, store.ErrFenced) {
-		s.failedWrite(m.err)
-		return
-	}
-	s.owe(m.owed...)
-}
 
 // owe keeps events for later, in the order in which they happened.
 func (s *session) owe(events ...owed) {
@@ -125,17 +115,14 @@ func (s *session) repay() {
 	if len(s.owed) == 0 || s.refusal != nil {
 		return
 	}
-	m := &noted{owed: s.owed}
+	debts := s.owed
 	s.owed = nil
 	b := store.Batch{Open: s.open(nil)}
-	for i := range m.owed {
-		b.Events = append(b.Events, m.owed[i].event)
-		b.Forgets = append(b.Forgets, m.owed[i].forgets...)
+	for i := range debts {
+		b.Events = append(b.Events, debts[i].event)
+		b.Forgets = append(b.Forgets, debts[i].forgets...)
 	}
-	s.append(b, func(err error) any {
-		m.err = err
-		return m
-	})
+	s.append(b, debts, func(err error) any { return &noted{err} })
 }
 
 // open tells whether the next owner has work to see to, once t has ended.

@@ -144,6 +144,11 @@ func TestWhatCouldNotBeNotedIsWrittenWhenItCan(t *testing.T) {
 				c.say("!")
 				want += "!"
 			}
+			for range 2 { // it has heard of the last failure
+				if _, err := s.Describe(chat); err != nil {
+					t.Fatal(err)
+				}
+			}
 			if name == "with the end" {
 				j.failing(nil)
 			}
@@ -256,5 +261,24 @@ func TestASessionThatCannotBeReadDoesNotKeepTheOthersFromBeingSwept(t *testing.T
 	}
 	if n, err := s.Sweep(t.Context()); n != 1 || err == nil {
 		t.Errorf("removed %d, %v", n, err)
+	}
+}
+
+// The answers of the journal can come late: the end of a turn must not get before
+// what was said in it.
+func TestTheEndOfATurnWaitsForWhatIsOwedBeforeIt(t *testing.T) {
+	s := &session{state: &state{last: 5}}
+	event := func(kind string) owed { return s.debt(store.Event{Kind: kind, Turn: "t"}, nil) }
+	first := &written{after: 3, err: errDisk, owed: []owed{event(journalStarted)}}
+	second := &written{after: 4, err: store.ErrFenced, owed: []owed{event(journalSaid)}}
+	s.writing = []*written{first, second}
+	if err := s.written(first); !errors.Is(err, errDisk) || s.last != 3 {
+		t.Errorf("%v, at %d", err, s.last)
+	}
+	if len(s.owed) != 2 || s.owed[0].event.Kind != journalStarted || s.owed[1].event.Kind != journalSaid {
+		t.Errorf("owed %+v", s.owed)
+	}
+	if err := s.written(second); !errors.Is(err, errBehind) || len(s.owed) != 2 || s.last != 3 {
+		t.Errorf("%v, owed %+v, at %d", err, s.owed, s.last)
 	}
 }

@@ -224,7 +224,6 @@ type (
 	}
 	settled struct { // the turn's end is durable
 		turn *turn
-		owed owed // the record, if it is not
 		err  error
 	}
 	expired   struct{ turn *turn } // the turn's deadline passed

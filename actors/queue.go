@@ -104,7 +104,7 @@ func (s *session) accept(t *turn) {
 			Key: t.IdempotencyKey, Fingerprint: t.Fingerprint, Session: s.entry.key.id(), Turn: t.Turn, Place: t.place, At: t.accepted,
 		}}
 	}
-	s.append(b, func(err error) any { return &journaled{t, err} })
+	s.append(b, nil, func(err error) any { return &journaled{t, err} })
 	t.writing = true
 }
 

@@ -175,8 +175,7 @@ func (s *session) appendEnd(t *turn, record *endRecord, now time.Time, counted b
 			b.Forgets = append(b.Forgets, k.key)
 		}
 	}
-	debt := s.debt(b.Events[0], b.Forgets)
-	s.append(b, func(err error) any { return &settled{t, debt, err} })
+	s.append(b, []owed{s.debt(b.Events[0], b.Forgets)}, func(err error) any { return &settled{t, err} })
 	t.writing = true
 }
 
@@ -218,9 +217,7 @@ func (s *session) settled(m *settled) {
 	if m.err != nil {
 		s.system.options.Logger.Error("turn's end was not stored", slog.String("turn_id", t.Turn), slog.Any("error", m.err))
 		s.failedWrite(m.err)
-		if !errors.Is(m.err, store.ErrFenced) {
-			s.owe(m.owed)
-		} else if t.end == EventCompleted { // the new owner answers it again
+		if errors.Is(m.err, store.ErrFenced) && t.end == EventCompleted { // the new owner answers it again
 			t.fate, t.end = FateFailed, EventFailed
 			t.ending = TurnEvent{Failure: &Failure{Kind: KindInternal, Message: "the answer could not be stored: another owner has taken the session"}}
 		}

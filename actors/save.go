@@ -64,11 +64,7 @@ func (s *session) note(t *turn, kind string, record any) {
 	}
 	s.repay()
 	b := store.Batch{Open: true, Events: []store.Event{{Kind: kind, Turn: t.Turn, At: time.Now(), Data: data}}}
-	m := &noted{owed: []owed{s.debt(b.Events[0], nil)}}
-	s.append(b, func(err error) any {
-		m.err = err
-		return m
-	})
+	s.append(b, []owed{s.debt(b.Events[0], nil)}, func(err error) any { return &noted{err} })
 }
 
 // takeUp takes the log of the incarnations before this process's first.

@@ -129,7 +129,7 @@ func (s *session) receive(ctx actor.Context, message any, sender *actor.PID) {
 		s.receive(ctx, m.message(s.written(m)), nil)
 		return
 	case *noted:
-		s.noted(m)
+		s.failedWrite(m.err)
 		s.rest(ctx)
 		return
 	case *made:
@@ -257,6 +257,8 @@ func (s *session) rest(ctx actor.Context) {
 		ctx.Stop(ctx.Self())
 	case !s.wanted():
 		s.idle.Reset(settleTime)
+	case len(s.owed) > 0:
+		s.idle.Reset(repayEvery)
 	}
 }
 
@@ -270,11 +272,13 @@ func (s *session) passivate(ctx actor.Context, now bool) {
 	}
 	rest := s.system.options.IdleTimeout - time.Since(s.active)
 	switch {
-	case s.busy(), s.watched > 0 && s.refusal == nil:
+	case s.busy():
 		rest = s.system.options.IdleTimeout
 	case len(s.owed) > 0, len(s.writing) > 0: // lest it be forgotten
 		s.repay()
 		rest = repayEvery
+	case s.watched > 0 && s.refusal == nil:
+		rest = s.system.options.IdleTimeout
 	case rest > 0 && !now && s.wanted():
 	case s.system.registry.release(s.entry):
 		ctx.Stop(ctx.Self())

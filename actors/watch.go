@@ -144,7 +144,7 @@ func (s *session) create(m *CreateSession, sender *actor.PID) {
 // appendMade writes the session's creation down.
 func (s *session) appendMade(m *made) {
 	b := store.Batch{Events: []store.Event{{Kind: journalCreated, At: s.created, Data: s.metadata}}, Head: s.head(s.last + 1), Open: s.busy()}
-	s.append(b, func(err error) any {
+	s.append(b, nil, func(err error) any {
 		m.err = err
 		return m
 	})
