@@ -189,6 +189,12 @@ type (
 // session's actor.
 func (*unwatch) IgnoreDeadLetterLogging() {}
 
+// findTurn asks whether a turn is in flight; it is replied to with flying.
+type (
+	findTurn struct{ turn string }
+	flying   struct{ here bool }
+)
+
 // lostTurn and lostWatch tell that nobody has waited for the answer to a
 // StartTurn or a Subscribe.
 type (

@@ -50,10 +50,21 @@ func (s *System) recallTurn(r *remembered, claim *store.Claim) error {
 	}
 	defer s.registry.unlease(e)
 	accepted := &Accepted{Turn: claim.Turn, Follow: told.turn}
+	if !told.ended {
+		flies, err := ask[flying](s, e.pid, &findTurn{told.turn})
+		switch {
+		case err != nil:
+			return err
+		case !flies.here:
+			// Its end is not in the journal yet, or never will be.
+			if told.log = e.log.extract(told.turn); told.log == nil {
+				return store.ErrNotFound
+			}
+			told.ended = true
+		}
+	}
 	if told.ended {
 		s.idempotent.recalled(r, told.log)
-	} else if _, err := ask[Description](s, e.pid, &Describe{}); err != nil { // so that it has read its journal
-		return err
 	}
 	accepted.After = e.log.beginning()
 	s.idempotent.started(r, e, accepted)

@@ -120,6 +120,8 @@ func (s *session) receive(ctx actor.Context, message any, sender *actor.PID) {
 	case *unwatch:
 		s.unwatch(m.turn)
 
+	case *findTurn:
+		s.respond(sender, &flying{s.inFlight(m.turn)})
 	case *lostTurn:
 		s.lostTurn(m)
 	case *lostWatch:
