@@ -1,0 +1,2 @@
+// Package report writes results and comparisons for people and for machines.
+package report
