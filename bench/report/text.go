@@ -67,23 +67,28 @@ func failures(out io.Writer, errors map[string]*bench.Failure) error {
 		_, err := fmt.Fprintln(out, "\nno errors")
 		return err
 	}
-	kinds := make([]string, 0, len(errors))
-	for kind := range errors {
-		kinds = append(kinds, kind)
-	}
-	slices.SortFunc(kinds, func(a, b string) int {
-		if d := errors[b].Count - errors[a].Count; d != 0 {
-			return int(d)
-		}
-		return strings.Compare(a, b)
-	})
 	fmt.Fprintln(out, "\nerrors")
-	for _, kind := range kinds {
+	for _, kind := range kinds(errors) {
 		if _, err := fmt.Fprintf(out, "  %d x %s: %s\n", errors[kind].Count, kind, errors[kind].Example); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// kinds sorts the kinds of errors, the most frequent first.
+func kinds(errors map[string]*bench.Failure) []string {
+	list := make([]string, 0, len(errors))
+	for kind := range errors {
+		list = append(list, kind)
+	}
+	slices.SortFunc(list, func(a, b string) int {
+		if d := errors[b].Count - errors[a].Count; d != 0 {
+			return int(d)
+		}
+		return strings.Compare(a, b)
+	})
+	return list
 }
 
 // load tells a plan in a line.

@@ -57,6 +57,7 @@ func newRunCommand(a *app) *cobra.Command {
 	flags.StringVar(&jsonFile, "json", "", "write the whole result to a `file`")
 	flags.StringVar(&door, "door", string(bench.Completions), "completions, ws, idle-ws, chat or webhook")
 	flags.StringVar(&sessions, "sessions", "", "a session for each client or answer (default: none)")
+	flags.IntVar(&p.Clients, "clients", 100, "clients in a closed loop; with --rate, the most at once")
 	planFlags(cmd, &p)
 	behaviourFlags(cmd, &p.Answer)
 	return cmd
@@ -65,7 +66,6 @@ func newRunCommand(a *app) *cobra.Command {
 func planFlags(cmd *cobra.Command, p *bench.Plan) {
 	flags := cmd.Flags()
 	flags.StringVar(&p.Channel, "channel", "", "of the door webhook")
-	flags.IntVar(&p.Clients, "clients", 100, "clients in a closed loop; with --rate, the most at once")
 	flags.Float64Var(&p.Rate, "rate", 0, "begin so many answers a second, whatever the server does (open loop)")
 	flags.DurationVar(&p.Ramp, "ramp", 2*time.Second, "over which the clients begin")
 	flags.DurationVar(&p.Warmup, "warmup", time.Second, "after the ramp, not measured")

@@ -1,0 +1,129 @@
+#!/usr/bin/env bash
+# Measures the gateway beside nginx and the floors, all in front of one mock
+# upstream, and prints the table of DESIGN's targets. Takes under 10 minutes.
+#
+#   bench/run.sh [OUT]     results go to OUT (default bin/bench)
+#   STREAMS, ROUNDS, SECONDS_EACH and WS_SESSIONS change what is measured,
+#   NICE=-10 puts it before everything else on the machine (needs root).
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+OUT=${1:-bin/bench}
+STREAMS=${STREAMS:-100 500 2000 5000}
+ROUNDS=${ROUNDS:-3}
+SECONDS_EACH=${SECONDS_EACH:-5}
+NICE=${NICE:-0}
+bench=bin/agentzero-bench
+export AGENTZERO_BENCH_TOKEN=bench-0123456789abcdef0123456789abcdef
+mkdir -p "$OUT"
+work=$(mktemp -d)
+pids=()
+
+stop() {
+	for pid in "${pids[@]}"; do kill "$pid" 2>/dev/null || true; done
+	for pid in "${pids[@]}"; do wait "$pid" 2>/dev/null || true; done
+	pids=()
+}
+trap 'stop; rm -rf "$work"' EXIT
+
+# start NAME COMMAND...: a process of its own group, which counts as one to the
+# scheduler however many others the machine runs.
+start() {
+	local name=$1
+	shift
+	setsid bash -c '[ "$0" = 0 ] || echo "$0" > /proc/self/autogroup; exec "$@"' "$NICE" "$@" >"$work/$name.log" 2>&1 &
+	pids+=($!)
+}
+
+# ready NAME PORT: waits until something listens there.
+ready() {
+	for _ in $(seq 100); do
+		if (exec 3<>"/dev/tcp/127.0.0.1/$2") 2>/dev/null; then return; fi
+		sleep 0.1
+	done
+	echo "$1 does not listen on port $2:" >&2
+	cat "$work/$1.log" >&2
+	exit 1
+}
+
+CGO_ENABLED=0 go build -trimpath -o bin/agentzero ./cmd/agentzero
+CGO_ENABLED=0 go build -trimpath -o $bench ./cmd/agentzero-bench
+if ! command -v nginx >/dev/null; then
+	if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+		apt-get install -y --no-install-recommends nginx-light >/dev/null
+	else
+		echo "nginx is missing: install it, or run this as root on Debian" >&2
+		exit 1
+	fi
+fi
+[ "$(ulimit -n)" -ge 12000 ] || ulimit -n 12000
+
+cat >"$work/nginx.conf" <<NGINX
+daemon off;
+worker_processes auto;
+worker_rlimit_nofile 20000;
+pid $work/nginx.pid;
+error_log stderr;
+events { worker_connections 16000; }
+http {
+	access_log off;
+	client_body_temp_path $work;
+	proxy_temp_path $work;
+	fastcgi_temp_path $work;
+	scgi_temp_path $work;
+	uwsgi_temp_path $work;
+	upstream model { server 127.0.0.1:42701; keepalive 1000; }
+	server {
+		listen 127.0.0.1:42705 backlog=4096;
+		location / {
+			proxy_pass http://model;
+			proxy_http_version 1.1;
+			proxy_set_header Connection "";
+			proxy_buffering off;
+		}
+	}
+}
+NGINX
+cat >"$work/agentzero.toml" <<TOML
+[gateway]
+port = 42704
+[agent]
+provider = "mock"
+[providers.mock]
+kind = "openai"
+base_url = "http://127.0.0.1:42701/v1"
+[log]
+level = "warn"
+TOML
+
+start_all() {
+	start upstream $bench upstream
+	start floor $bench floor
+	start floor-stream $bench floor --variant body-stream --listen 127.0.0.1:42703
+	start nginx nginx -c "$work/nginx.conf" -e stderr -p "$work"
+	AGENTZERO_GATEWAY_BEARER_TOKEN=$AGENTZERO_BENCH_TOKEN AGENTZERO_GATEWAY__RATE_LIMIT_MAX=0 \
+		start agentzero bin/agentzero gateway --config "$work/agentzero.toml" --data-dir "$work/data"
+	ready upstream 42701
+	ready floor 42702
+	ready floor-stream 42703
+	ready agentzero 42704
+	ready nginx 42705
+}
+
+# Each number of streams meets fresh processes: memory is reckoned from their start.
+files=()
+for n in $STREAMS; do
+	start_all
+	ramp=2s
+	[ "$n" -le 1000 ] || ramp=4s
+	setsid bash -c '[ "$0" = 0 ] || echo "$0" > /proc/self/autogroup; exec "$@"' "$NICE" \
+		$bench compare --clients "$n" --rounds "$ROUNDS" --ramp $ramp --warmup 1s --duration "${SECONDS_EACH}s" \
+		--vs nginx=http://127.0.0.1:42705 --vs floor=http://127.0.0.1:42702 \
+		--vs floor-stream=http://127.0.0.1:42703 --vs agentzero=http://127.0.0.1:42704 \
+		--json "$OUT/streams-$n.json" >"$OUT/streams-$n.txt" &
+	pids+=($!)
+	wait $!
+	files+=("$OUT/streams-$n.json")
+	stop
+done
+$bench compare "${files[@]}" --html "$OUT/report.html" --markdown "$OUT/report.md"
