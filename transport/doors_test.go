@@ -136,8 +136,8 @@ func TestWhatIsNoTextPassesToo(t *testing.T) {
 	r := newRig(t)
 	t.Run("in chunks", func(t *testing.T) {
 		c := r.dial().post("/v1/chat/completions", `{"stream":true,"messages":[{"role":"user","content":"x"}],"tools":[{"type":"function"}]}`, "X-Session-Id: s")
+		turn := r.agent.next() // there is a session from then on
 		events := r.dial().get("/v1/sessions/s/events?after=0")
-		turn := r.agent.next()
 		if !strings.Contains(string(turn.request.Params), `"tools":[{"type":"function"}]`) {
 			t.Errorf("the model gets %s", turn.request.Params)
 		}
