@@ -61,18 +61,16 @@ type Ratio struct {
 
 // CompareOptions say how a comparison is done.
 type CompareOptions struct {
-	Rounds   int   // at least 1
-	Clients  []int // the steps; none means the plan's own number
+	Rounds   int           // at least 1
+	Clients  []int         // the steps; none means the plan's own number
+	Settle   time.Duration // between two runs, for what the first leaves behind
 	Progress func(target string, round, clients int, p Progress)
 	// Result, if set, is called after every run.
 	Result func(*Result)
 }
 
-// The limits of a comparison.
-const (
-	maxRounds = 100
-	settle    = time.Second // between two runs, for what the first left behind
-)
+// maxRounds bounds a comparison.
+const maxRounds = 100
 
 // Compare runs a plan against several targets: in each round every target in
 // turn, the order turning too, so that none always comes first. Cancelling ctx
@@ -114,7 +112,7 @@ func Compare(ctx context.Context, targets []Target, p Plan, o CompareOptions) (*
 					o.Result(r)
 				}
 				results = append(results, r)
-				if !sleep(ctx, settle) {
+				if !sleep(ctx, o.Settle) {
 					return nil, ctx.Err()
 				}
 			}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -16,15 +17,14 @@ import (
 
 func newCompareCommand(a *app) *cobra.Command {
 	var (
-		p           = bench.Plan{Answer: upstream.Default}
-		o           bench.CompareOptions
-		vs          []string
-		tokens      []string
-		door        string
-		sessions    string
-		reference   string
-		files       outputFiles
-		defaultName = "AGENTZERO_BENCH_TOKEN"
+		p         = bench.Plan{Answer: upstream.Default}
+		o         bench.CompareOptions
+		vs        []string
+		tokens    []string
+		door      string
+		sessions  string
+		reference string
+		files     outputFiles
 	)
 	cmd := &cobra.Command{
 		Use:   "compare [FILE.json...] [--vs NAME=URL...]",
@@ -47,7 +47,7 @@ with another one. The first is the reference for the others' ratios.`,
 				c, err = compareFiles(args, reference)
 			} else {
 				var targets []bench.Target
-				if targets, err = parseTargets(vs, tokens, os.Getenv(defaultName)); err != nil {
+				if targets, err = parseTargets(vs, tokens, os.Getenv(tokenVariable)); err != nil {
 					return err
 				}
 				p.Door, p.Sessions = bench.Door(door), bench.Sessions(sessions)
@@ -72,8 +72,9 @@ with another one. The first is the reference for the others' ratios.`,
 	}
 	flags := cmd.Flags()
 	flags.StringArrayVar(&vs, "vs", nil, "a server, as `NAME=URL`; may be repeated")
-	flags.StringArrayVar(&tokens, "token", nil, "the environment `NAME=VARIABLE` that holds a server's token (default: $"+defaultName+")")
+	flags.StringArrayVar(&tokens, "token", nil, "the environment `NAME=VARIABLE` that holds a server's token (default: $"+tokenVariable+")")
 	flags.IntVar(&o.Rounds, "rounds", 3, "how often each server is asked")
+	flags.DurationVar(&o.Settle, "settle", time.Second, "between two runs")
 	flags.StringVar(&door, "door", string(bench.Completions), "completions, ws, idle-ws, chat or webhook")
 	flags.StringVar(&sessions, "sessions", "", "a session for each client or answer (default: none)")
 	flags.StringVar(&reference, "reference", "", "`name` of the target the others are set against (default: the first)")

@@ -21,6 +21,9 @@ func main() {
 	os.Exit(code)
 }
 
+// tokenVariable is where a server's bearer token is looked for.
+const tokenVariable = "AGENTZERO_BENCH_TOKEN"
+
 // app is what all commands share.
 type app struct {
 	stdout, stderr io.Writer
@@ -51,6 +54,6 @@ it, and let "agentzero-bench run" ask that server.`,
 	}
 	root.SetOut(a.stdout)
 	root.SetErr(a.stderr)
-	root.AddCommand(newUpstreamCommand(a), newFloorCommand(a), newRunCommand(a), newCompareCommand(a))
+	root.AddCommand(newUpstreamCommand(a), newFloorCommand(a), newRunCommand(a), newCompareCommand(a), newScenarioCommand(a))
 	return root
 }

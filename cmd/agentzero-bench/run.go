@@ -53,7 +53,7 @@ func newRunCommand(a *app) *cobra.Command {
 	flags.StringVar(&t.Name, "name", "", "of the target, in reports")
 	flags.IntSliceVar(&t.PIDs, "pid", nil, "the server's processes (default: those that listen on the port)")
 	flags.BoolVar(&t.Remote, "remote", false, "allow a server on another machine, which must be your own")
-	flags.StringVar(&tokenSource, "token-env", "AGENTZERO_BENCH_TOKEN", "environment `variable` with the bearer token")
+	flags.StringVar(&tokenSource, "token-env", tokenVariable, "environment `variable` with the bearer token")
 	flags.StringVar(&jsonFile, "json", "", "write the whole result to a `file`")
 	flags.StringVar(&door, "door", string(bench.Completions), "completions, ws, idle-ws, chat or webhook")
 	flags.StringVar(&sessions, "sessions", "", "a session for each client or answer (default: none)")
