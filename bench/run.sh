@@ -11,7 +11,8 @@ cd "$(dirname "$0")/.."
 OUT=${1:-bin/bench}
 STREAMS=${STREAMS:-100 500 2000 5000}
 ROUNDS=${ROUNDS:-3}
-SECONDS_EACH=${SECONDS_EACH:-5}
+SECONDS_EACH=${SECONDS_EACH:-4}
+WS_SESSIONS=${WS_SESSIONS:-15000}
 NICE=${NICE:-0}
 bench=bin/agentzero-bench
 export AGENTZERO_BENCH_TOKEN=bench-0123456789abcdef0123456789abcdef
@@ -56,7 +57,7 @@ if ! command -v nginx >/dev/null; then
 		exit 1
 	fi
 fi
-[ "$(ulimit -n)" -ge 12000 ] || ulimit -n 12000
+[ "$(ulimit -n)" -ge 16000 ] || ulimit -n 16000
 
 cat >"$work/nginx.conf" <<NGINX
 daemon off;
@@ -72,9 +73,9 @@ http {
 	fastcgi_temp_path $work;
 	scgi_temp_path $work;
 	uwsgi_temp_path $work;
-	upstream model { server 127.0.0.1:42701; keepalive 1000; }
+	upstream model { server 127.0.0.1:18701; keepalive 1000; }
 	server {
-		listen 127.0.0.1:42705 backlog=4096;
+		listen 127.0.0.1:18705 backlog=4096;
 		location / {
 			proxy_pass http://model;
 			proxy_http_version 1.1;
@@ -86,12 +87,12 @@ http {
 NGINX
 cat >"$work/agentzero.toml" <<TOML
 [gateway]
-port = 42704
+port = 18704
 [agent]
 provider = "mock"
 [providers.mock]
 kind = "openai"
-base_url = "http://127.0.0.1:42701/v1"
+base_url = "http://127.0.0.1:18701/v1"
 [log]
 level = "warn"
 TOML
@@ -99,31 +100,50 @@ TOML
 start_all() {
 	start upstream $bench upstream
 	start floor $bench floor
-	start floor-stream $bench floor --variant body-stream --listen 127.0.0.1:42703
+	start floor-stream $bench floor --variant body-stream --listen 127.0.0.1:18703
 	start nginx nginx -c "$work/nginx.conf" -e stderr -p "$work"
 	AGENTZERO_GATEWAY_BEARER_TOKEN=$AGENTZERO_BENCH_TOKEN AGENTZERO_GATEWAY__RATE_LIMIT_MAX=0 \
 		start agentzero bin/agentzero gateway --config "$work/agentzero.toml" --data-dir "$work/data"
-	ready upstream 42701
-	ready floor 42702
-	ready floor-stream 42703
-	ready agentzero 42704
-	ready nginx 42705
+	ready upstream 18701
+	ready floor 18702
+	ready floor-stream 18703
+	ready agentzero 18704
+	ready nginx 18705
+}
+
+# measure ARGUMENTS...: runs the harness as another process of the same priority.
+measure() {
+	setsid bash -c '[ "$0" = 0 ] || echo "$0" > /proc/self/autogroup; exec "$@"' "$NICE" $bench "$@" >"$OUT/last.txt" &
+	pids+=($!)
+	wait $!
 }
 
 # Each number of streams meets fresh processes: memory is reckoned from their start.
+gateway=http://127.0.0.1:18704
 files=()
 for n in $STREAMS; do
 	start_all
 	ramp=2s
 	[ "$n" -le 1000 ] || ramp=4s
-	setsid bash -c '[ "$0" = 0 ] || echo "$0" > /proc/self/autogroup; exec "$@"' "$NICE" \
-		$bench compare --clients "$n" --rounds "$ROUNDS" --ramp $ramp --warmup 1s --duration "${SECONDS_EACH}s" \
-		--vs nginx=http://127.0.0.1:42705 --vs floor=http://127.0.0.1:42702 \
-		--vs floor-stream=http://127.0.0.1:42703 --vs agentzero=http://127.0.0.1:42704 \
-		--json "$OUT/streams-$n.json" >"$OUT/streams-$n.txt" &
-	pids+=($!)
-	wait $!
+	measure compare --clients "$n" --rounds "$ROUNDS" --ramp $ramp --warmup 1s --duration "${SECONDS_EACH}s" \
+		--vs nginx=http://127.0.0.1:18705 --vs floor=http://127.0.0.1:18702 \
+		--vs floor-stream=http://127.0.0.1:18703 --vs agentzero=$gateway --json "$OUT/streams-$n.json"
 	files+=("$OUT/streams-$n.json")
 	stop
 done
+if [[ " $STREAMS " == *" 500 "* ]]; then
+	start_all
+	measure compare --clients 500 --sessions answer --rounds "$ROUNDS" --ramp 2s --warmup 1s \
+		--duration "${SECONDS_EACH}s" --vs agentzero=$gateway --json "$OUT/sessions.json"
+	files+=("$OUT/sessions.json")
+	stop
+fi
+if [ "$WS_SESSIONS" -gt 0 ]; then
+	start_all
+	measure compare --door idle-ws --sessions client --clients "$WS_SESSIONS" --rounds 1 --ramp 20s --warmup 5s \
+		--duration 5s --vs agentzero=$gateway --json "$OUT/idle.json"
+	files+=("$OUT/idle.json")
+	stop
+fi
+rm -f "$OUT/last.txt"
 $bench compare "${files[@]}" --html "$OUT/report.html" --markdown "$OUT/report.md"

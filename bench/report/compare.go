@@ -15,6 +15,9 @@ var columns = []string{"streams", "target", "CPU us a delta", "p50", "p99", "KiB
 // ratioColumns are the last ones, which are by the reference.
 const ratioColumns = 4
 
+// none stands where there is no ratio: at the reference, and where it is missing.
+const none = "-"
+
 // row is an entry as the table shows it.
 func row(step *bench.Step, e *bench.Entry) []string {
 	cells := []string{
@@ -28,16 +31,24 @@ func row(step *bench.Step, e *bench.Entry) []string {
 		fmt.Sprint(failed(e)),
 	}
 	if e.Ratio == nil {
-		return append(cells, "1", "1", "1", "1")
+		return append(cells, none, none, none, none)
 	}
 	return append(cells, ratio(e.Ratio.CPUPerDelta), ratio(e.Ratio.P50), ratio(e.Ratio.P99), ratio(e.Ratio.PerStream))
 }
 
+// streams names a load in a word or two.
 func streams(p *bench.Plan) string {
+	name := fmt.Sprint(p.Clients)
 	if p.Rate > 0 {
-		return fmt.Sprintf("%v/s", p.Rate)
+		name = fmt.Sprintf("%v/s", p.Rate)
 	}
-	return fmt.Sprint(p.Clients)
+	if p.Door != bench.Completions {
+		name += " " + string(p.Door)
+	}
+	if p.Sessions != bench.Stateless {
+		name += ", sessions"
+	}
+	return name
 }
 
 // spread writes a median, and the range around it where there is one to see.
@@ -52,7 +63,7 @@ func spread(s bench.Spread, unit float64, decimals int) string {
 
 func ratio(s bench.Spread) string {
 	if s.Median == 0 {
-		return "-"
+		return none
 	}
 	return spread(s, 1, 2)
 }

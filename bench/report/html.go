@@ -50,6 +50,9 @@ func CompareHTML(out io.Writer, c *bench.Comparison) error {
 func plotsOf(c *bench.Comparison) ([]plot, error) {
 	var list []plot
 	for i := range c.Steps {
+		if !measuredLatency(&c.Steps[i]) {
+			continue
+		}
 		p := plot{
 			title: "Added latency at " + streams(&c.Steps[i].Plan) + " streams",
 			x:     axis{name: "percentile", log: true, ticks: percentileTicks},
@@ -70,7 +73,8 @@ func plotsOf(c *bench.Comparison) ([]plot, error) {
 		}
 		list = append(list, p)
 	}
-	if len(c.Steps) < 2 {
+	steps := growthSteps(c)
+	if len(steps) < 2 {
 		return list, nil
 	}
 	for _, growth := range []struct {
@@ -83,23 +87,45 @@ func plotsOf(c *bench.Comparison) ([]plot, error) {
 		{"Added latency, p50", "ms", func(e *bench.Entry) float64 { return e.P50.Median / 1e3 }},
 	} {
 		p := plot{title: growth.title, x: axis{name: "streams", log: true}, y: axis{name: growth.unit}}
-		for i := range c.Steps {
-			p.x.ticks = append(p.x.ticks, tick{float64(c.Steps[i].Plan.Clients), streams(&c.Steps[i].Plan)})
-			for j := range c.Steps[i].Entries {
-				e := &c.Steps[i].Entries[j]
+		for _, step := range steps {
+			p.x.ticks = append(p.x.ticks, tick{float64(step.Plan.Clients), streams(&step.Plan)})
+			for j := range step.Entries {
+				e := &step.Entries[j]
 				at := slices.IndexFunc(p.series, func(s series) bool { return s.name == e.Target })
 				if at < 0 {
 					at = len(p.series)
 					p.series = append(p.series, series{name: e.Target})
 				}
 				if v := growth.figure(e); !math.IsNaN(v) {
-					p.series[at].points = append(p.series[at].points, point{float64(c.Steps[i].Plan.Clients), v})
+					p.series[at].points = append(p.series[at].points, point{float64(step.Plan.Clients), v})
 				}
 			}
 		}
 		list = append(list, p)
 	}
 	return list, nil
+}
+
+func measuredLatency(step *bench.Step) bool {
+	for _, e := range step.Entries {
+		if e.Added.Count > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// growthSteps are those that differ from the first in nothing but the number of
+// their clients.
+func growthSteps(c *bench.Comparison) (list []*bench.Step) {
+	for i := range c.Steps {
+		p, first := c.Steps[i].Plan, c.Steps[0].Plan
+		p.Clients, p.Ramp, p.Warmup, p.Duration = first.Clients, first.Ramp, first.Warmup, first.Duration
+		if p == first {
+			list = append(list, &c.Steps[i])
+		}
+	}
+	return list
 }
 
 var percentileTicks = []tick{{1, "0"}, {2, "50"}, {10, "90"}, {100, "99"}, {1000, "99.9"}, {10000, "99.99"}}

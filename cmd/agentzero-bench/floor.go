@@ -28,8 +28,8 @@ func newFloorCommand(a *app) *cobra.Command {
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&address, "listen", "127.0.0.1:42702", "`address` to listen on")
-	flags.StringVar(&up, "upstream", "127.0.0.1:42701", "`address` to pass everything to")
+	flags.StringVar(&address, "listen", "127.0.0.1:18702", "`address` to listen on")
+	flags.StringVar(&up, "upstream", "127.0.0.1:18701", "`address` to pass everything to")
 	flags.StringVar(&variant, "variant", string(floor.Hijack), "how it streams: hijack or body-stream")
 	return cmd
 }

@@ -40,7 +40,7 @@ its model, for example "mock:tokens=200,interval=20ms,first=300ms,errors=0.01".`
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&address, "listen", "127.0.0.1:42701", "`address` to listen on")
+	flags.StringVar(&address, "listen", "127.0.0.1:18701", "`address` to listen on")
 	flags.DurationVar(&o.Tick, "tick", 250*time.Microsecond, "how exactly deltas keep their times")
 	flags.Uint64Var(&o.Seed, "seed", 0, "of all chances")
 	behaviourFlags(cmd, &o.Behaviour)
