@@ -30,6 +30,9 @@ func (s *session) append(b store.Batch, debts []owed, message func(err error) an
 		s.system.tell(self, w)
 	})
 	s.last += uint64(len(b.Events))
+	for i := range b.Events {
+		s.grown += len(b.Events[i].Data)
+	}
 	s.writing = append(s.writing, w)
 }
 

@@ -10,10 +10,13 @@ import (
 	"time"
 
 	"agentzero/agent"
+	"agentzero/store"
+	"agentzero/store/postgres"
 	"agentzero/store/sqlite"
+	postgrestest "agentzero/test/postgres"
 )
 
-func benchDisk(b *testing.B) *sqlite.Journal {
+func onDisk(b testing.TB) *sqlite.Journal {
 	b.Helper()
 	j, err := sqlite.Open(sqlite.Options{Path: filepath.Join(b.TempDir(), "j.db")})
 	if err != nil {
@@ -30,7 +33,7 @@ func BenchmarkStream(b *testing.B) {
 		b.Run(fmt.Sprintf("durable=%v", durable), func(b *testing.B) {
 			const streams = 50
 			delta := deltasOf(" token")
-			s := testSystem(b, Options{Journal: benchDisk(b), Agent: agentFunc(
+			s := testSystem(b, Options{Journal: onDisk(b), Agent: agentFunc(
 				func(ctx context.Context, _ *agent.Request, emit func([]agent.Delta)) (agent.Result, error) {
 					pace := time.NewTicker(2 * time.Millisecond)
 					defer pace.Stop()
@@ -61,36 +64,65 @@ func BenchmarkStream(b *testing.B) {
 	}
 }
 
-// BenchmarkRevival reads a session of 1,000 turns whose answers have 20 deltas.
+// BenchmarkRevival is the time from the first question to a passivated session of
+// 1,000 turns, whose answers have 20 deltas, to its answer: with the snapshot that
+// it left, and where the gateway was killed before it could leave one.
 func BenchmarkRevival(b *testing.B) {
-	j := benchDisk(b)
-	words := make([]string, 20)
-	for i := range words {
-		words[i] = " token"
+	for name, open := range map[string]func(*testing.B) store.Journal{
+		"sqlite": func(b *testing.B) store.Journal { return onDisk(b) },
+		"postgres": func(b *testing.B) store.Journal {
+			j, err := postgres.Open(b.Context(), postgres.Options{URL: postgrestest.Database(b)})
+			if err != nil {
+				b.Fatal(err)
+			}
+			b.Cleanup(func() { j.Close() })
+			return j
+		},
+	} {
+		b.Run(name, func(b *testing.B) {
+			j := open(b)
+			words := slices.Repeat([]string{" token"}, 20)
+			a := agentFunc(func(_ context.Context, _ *agent.Request, emit func([]agent.Delta)) (agent.Result, error) {
+				emit(deltasOf(words...))
+				return agent.Result{FinishReason: "stop"}, nil
+			})
+			s := testSystem(b, Options{Journal: j, Agent: a})
+			for range 1000 {
+				started := start(b, s, chat, watched("what is the answer to this question?"))
+				drainTo(b, started.Events, make([]Event, 0, 256))
+				started.Events.Close()
+			}
+			for _, passivated := range []bool{false, true} {
+				b.Run(fmt.Sprintf("passivated=%v", passivated), func(b *testing.B) {
+					if passivated {
+						log := peek(b, s, chat)
+						askToGo(s, chat)
+						gone(b, log)
+					}
+					var took []time.Duration
+					b.ReportAllocs()
+					for b.Loop() {
+						b.StopTimer()
+						fresh := NewSystem(Options{Journal: j, Agent: a})
+						b.StartTimer()
+						at := time.Now()
+						d, err := fresh.Describe(chat)
+						took = append(took, time.Since(at))
+						if err != nil || d.Turns != 1000 || d.Messages != 2000 {
+							b.Fatalf("%+v, %v", d, err)
+						}
+						b.StopTimer()
+						fresh.registry.close()
+						fresh.Shutdown(ended())
+						b.StartTimer()
+					}
+					slices.Sort(took)
+					b.ReportMetric(float64(took[len(took)/2].Microseconds())/1000, "p50-ms")
+					b.ReportMetric(float64(took[len(took)*99/100].Microseconds())/1000, "p99-ms")
+				})
+			}
+		})
 	}
-	s := testSystem(b, Options{Journal: j, Agent: agentFunc(
-		func(_ context.Context, _ *agent.Request, emit func([]agent.Delta)) (agent.Result, error) {
-			emit(deltasOf(words...))
-			return agent.Result{FinishReason: "stop"}, nil
-		})})
-	for range 1000 {
-		started := start(b, s, chat, watched("what is the answer to this question?"))
-		drainTo(b, started.Events, make([]Event, 0, 256))
-		started.Events.Close()
-	}
-	var took []time.Duration
-	b.ReportAllocs()
-	for b.Loop() {
-		at := time.Now()
-		r, err := revive(b.Context(), j, chat.id(), 1<<20)
-		if err != nil || r.turns != 1000 || len(r.items) != 2000 {
-			b.Fatalf("%d turns, %v", r.turns, err)
-		}
-		took = append(took, time.Since(at))
-	}
-	slices.Sort(took)
-	b.ReportMetric(float64(took[len(took)/2].Microseconds())/1000, "p50-ms")
-	b.ReportMetric(float64(took[len(took)*99/100].Microseconds())/1000, "p99-ms")
 }
 
 // BenchmarkIdle is the memory of an idle session: in memory, and known only to
@@ -98,7 +130,7 @@ func BenchmarkRevival(b *testing.B) {
 func BenchmarkIdle(b *testing.B) {
 	const sessions = 10_000
 	for b.Loop() {
-		j := benchDisk(b)
+		j := onDisk(b)
 		s := NewSystem(Options{Journal: j, Agent: echo, MaxLive: 2 * sessions, LogWindow: 64 << 10})
 		b.StopTimer()
 		before := inUse()

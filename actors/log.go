@@ -92,8 +92,10 @@ type Log struct {
 
 // newLog returns a log whose window holds limit bytes.
 func newLog(limit int) *Log {
-	return &Log{epoch: NewID("")[:8], limit: limit}
+	return &Log{epoch: newLogEpoch(), limit: limit}
 }
+
+func newLogEpoch() string { return NewID("")[:8] }
 
 // Epoch names this log; sequence numbers of different epochs are not comparable.
 // A session's log keeps its epoch from the session's creation to its deletion.

@@ -128,6 +128,7 @@ type Subscribe struct {
 	After uint64
 
 	counted bool // the actor's: the watcher was let in
+	looked  bool // the actor's: the journal was asked for what the log has not
 }
 
 // Subscribed says where the watcher starts.
@@ -237,9 +238,20 @@ type (
 		turn    *turn
 		absence int
 	}
-	overdue   struct{ turn *turn } // a cancelled call did not return
-	deleted   struct{ err error }  // the journal forgot the session
-	idleCheck struct{ now bool }   // time to passivate; now: whatever the time
+	overdue  struct{ turn *turn } // a cancelled call did not return
+	deleted  struct{ err error }  // the journal forgot the session
+	departed struct {             // the snapshot of a session that leaves the memory is durable
+		now bool // of the idleCheck
+		err error
+	}
+	lookedBack struct { // what a watcher asks for was read from the journal
+		subscribe *Subscribe
+		sender    *actor.PID
+		seam      uint64     // the log's oldest number then
+		lost      uint64     // the number before the events
+		events    []numbered // up to the seam, for the log
+	}
+	idleCheck struct{ now bool } // time to passivate; now: whatever the time
 	cutOff    struct{ reason string }
 )
 

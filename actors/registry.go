@@ -41,6 +41,7 @@ type entry struct {
 	watched int
 	crashed bool
 	revived bool // the log was restored from the journal
+	older   bool // the journal has events from before those that were restored
 }
 
 func newRegistry(s *System) *registry {

@@ -27,6 +27,9 @@ type head struct {
 	Turns    int             `json:"turns"`
 	Messages int             `json:"messages"`
 	Usage    usage           `json:"usage"`
+	Snapshot snapshotMark    `json:"snapshot,omitzero"`
+	// Generation is the journal's when this was written.
+	Generation int64 `json:"generation,omitempty"`
 }
 
 // head is the session's as it stands after an append that ends at place.
@@ -34,13 +37,9 @@ func (s *session) head(place uint64) json.RawMessage {
 	h := head{
 		Log: s.log.Epoch(), Seq: s.log.newest(), At: place, From: place + 1, Since: s.since, Created: s.created,
 		Metadata: s.metadata, System: s.state.system, Turns: s.turns, Messages: s.messages, Usage: s.usage,
+		Snapshot: s.snap, Generation: s.generation,
 	}
-	for _, t := range s.flight {
-		h.reads(t.place)
-	}
-	for _, place := range s.left {
-		h.reads(place)
-	}
+	h.From = s.unread(h.From)
 	for i := range s.items {
 		h.reads(s.items[i].place)
 	}
@@ -90,7 +89,18 @@ func revive(ctx context.Context, journal store.Journal, id store.ID, window int)
 		return nil, err
 	}
 	r.window = window
-	return r, r.read(ctx, journal, id, r.head.From)
+	from := r.head.From
+	if r.head.Snapshot.At > 0 {
+		data, err := journal.Snapshot(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		r.restoreSnapshot(data)
+		if r.snap.At > 0 {
+			from = r.snap.From
+		}
+	}
+	return r, r.read(ctx, journal, id, from)
 }
 
 // ReadConversation reads what was said in a session from the journal. It fails
@@ -125,9 +135,13 @@ func loadHead(ctx context.Context, journal store.Journal, id store.ID) (*revival
 		return nil, fmt.Errorf("journal of session %s: %w", id.Name, err)
 	}
 	h := &r.head
+	if kept.Generation != h.Generation { // what happened since the backup may have used its numbers
+		h.Log = newLogEpoch()
+	}
 	r.state = &state{
 		exists: true, epoch: kept.Epoch, last: kept.Last, created: h.Created, updated: kept.Updated, metadata: h.Metadata,
 		system: h.System, turns: h.Turns, messages: h.Messages, usage: h.Usage, since: h.Since,
+		generation: kept.Generation,
 	}
 	r.used, r.lost, r.first = h.Seq, h.Seq, true
 	return r, nil
@@ -146,6 +160,9 @@ func (r *revival) read(ctx context.Context, journal store.Journal, id store.ID, 
 		for i := range events {
 			if err := r.apply(&events[i]); err != nil {
 				return fmt.Errorf("journal of session %s: %s at %d: %w", id.Name, events[i].Kind, events[i].Seq, err)
+			}
+			if events[i].Seq > r.snap.At {
+				r.grown += len(events[i].Data)
 			}
 		}
 		after = events[len(events)-1].Seq
@@ -282,6 +299,9 @@ func (r *revival) end(e *store.Event, end *endRecord) error {
 			into.takeIn(t)
 		}
 		return nil
+	}
+	if e.Seq <= r.snap.At {
+		return nil // the snapshot has it
 	}
 	answer := end.Answer
 	if answer == nil && end.Answered {

@@ -168,6 +168,9 @@ func (s *session) appendEnd(t *turn, record *endRecord, now time.Time, counted b
 	t.place = 0
 	b := store.Batch{Events: []store.Event{{Kind: journalEnded, Turn: t.Turn, At: now, Data: data}}, Open: s.open(t)}
 	if counted {
+		if s.grown+len(data) >= max(minSnapshot, s.snapSize) {
+			b.Snapshot = s.snapshot(s.last + 1)
+		}
 		b.Head = s.head(s.last + 1)
 	}
 	if t.fate != FateAnswered && t.fate != FateMerged {

@@ -73,6 +73,7 @@ func (s *session) takeUp(r *revival) {
 		return // the log is older than this incarnation
 	}
 	s.log.restore(r.head.Log, r.lost, r.events, r.used)
+	s.entry.older = r.snap.At > 0
 }
 
 // finishLost sees to the turns whose end the journal does not know and nobody

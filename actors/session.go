@@ -120,6 +120,8 @@ func (s *session) receive(ctx actor.Context, message any, sender *actor.PID) {
 	case *unwatch:
 		s.unwatch(m.turn)
 
+	case *lookedBack:
+		s.lookedBack(m)
 	case *findTurn:
 		s.respond(sender, &flying{s.inFlight(m.turn)})
 	case *lostTurn:
@@ -129,6 +131,10 @@ func (s *session) receive(ctx actor.Context, message any, sender *actor.PID) {
 
 	case *written:
 		s.receive(ctx, m.message(s.written(m)), nil)
+		return
+	case *departed:
+		s.failedWrite(m.err)
+		s.passivate(ctx, m.now)
 		return
 	case *noted:
 		s.failedWrite(m.err)
@@ -238,6 +244,7 @@ func (s *session) stop() {
 	for _, t := range s.flight {
 		t.stopTimers()
 	}
+	s.leaveSnapshot()
 	for _, held := range s.stash {
 		s.refuse(held.sender, RefusedDraining, "the gateway is shutting down", time.Second)
 	}
@@ -282,6 +289,8 @@ func (s *session) passivate(ctx actor.Context, now bool) {
 	case s.watched > 0 && s.refusal == nil:
 		rest = s.system.options.IdleTimeout
 	case rest > 0 && !now && s.wanted():
+	case s.depart(now):
+		return // until that is written
 	case s.system.registry.release(s.entry):
 		ctx.Stop(ctx.Self())
 		return

@@ -25,6 +25,10 @@ type state struct {
 	usage            usage
 	since            uint64 // place of the conversation's first turn
 	unbounded        bool   // all of the conversation is kept in items
+	snap             snapshotMark
+	snapSize         int   // bytes of the snapshot
+	grown            int   // bytes of the events behind it
+	generation       int64 // of the journal that the log's epoch belongs to
 }
 
 // Item is one message of a conversation.

@@ -24,6 +24,9 @@ func (s *session) subscribe(m *Subscribe, sender *actor.PID) {
 	switch {
 	case m.Live:
 		after = s.log.position()
+	case (m.Epoch == "" || m.Epoch == s.log.epoch) && !m.looked && s.entry.older && after < s.log.beginning():
+		s.lookBack(m, sender)
+		return
 	case m.Epoch != "" && m.Epoch != s.log.epoch, !s.log.holds(after):
 		s.refuse(sender, RefusedGap, "the events after this position are no longer kept; read the session's messages", 0)
 		return

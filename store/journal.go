@@ -51,13 +51,17 @@ type Event struct {
 	Data json.RawMessage
 }
 
-// Batch is what is appended at once: kept all or none.
+// Batch is what is appended at once: kept all or none. One without events leaves
+// the time when the session was written as it is.
 type Batch struct {
 	// After is the place of the last event the owner knows; 0 makes the session.
 	After  uint64
 	Events []Event
 	// Head takes the place of the session's head; nil leaves it as it is.
 	Head json.RawMessage
+	// Snapshot takes the place of the session's snapshot; nil leaves it as it is.
+	// It counts among the session's bytes.
+	Snapshot []byte
 	// Open tells that the session has work in flight, which its next owner must
 	// see to.
 	Open bool
@@ -83,7 +87,8 @@ type Info struct {
 	ID      ID
 	Created time.Time
 	Updated time.Time
-	// Last is the place of the newest event, Bytes what all of them take.
+	// Last is the place of the newest event, Bytes what all of them and the
+	// snapshot take.
 	Last  uint64
 	Bytes int64
 }
@@ -96,6 +101,9 @@ type Session struct {
 	Head json.RawMessage
 	// Open is that of the latest batch.
 	Open bool
+	// Generation names the journal's contents: it is another one after they were
+	// replaced as a whole, from a backup.
+	Generation int64
 }
 
 // Retention says what may be kept; 0 is no limit.
@@ -123,6 +131,8 @@ type Journal interface {
 	Append(id ID, epoch uint64, b Batch, done func(error))
 	// Load reads a session's head, or fails with [ErrNotFound].
 	Load(ctx context.Context, id ID) (Session, error)
+	// Snapshot reads the latest snapshot, nil where there is none.
+	Snapshot(ctx context.Context, id ID) ([]byte, error)
 	// Read returns events in their order, those past after: at most max of them
 	// and about [MaxReadBytes], but one at least where there is one.
 	Read(ctx context.Context, id ID, after uint64, max int) ([]Event, error)
@@ -144,7 +154,8 @@ type Journal interface {
 	// Delete removes a session and all its events. Deleting what is not there
 	// is no error.
 	Delete(ctx context.Context, id ID) error
-	// Ping tells whether the journal can take events now.
+	// Ping tells whether the journal can take events now, of a few KiB. It has
+	// written a second ago at most.
 	Ping(ctx context.Context) error
 	// Close writes what waits and ends the journal; later calls fail with
 	// [ErrClosed].

@@ -18,7 +18,7 @@ type MemoryOptions struct {
 }
 
 // Memory is a [Journal] that lives as long as the process. At its limits it
-// forgets the session that was written longest ago.
+// forgets the session that was written longest ago and has no work in flight.
 type Memory struct {
 	options MemoryOptions
 
@@ -33,9 +33,10 @@ type Memory struct {
 
 type record struct {
 	Session
-	serial uint64 // order of creation
-	events []Event
-	claims []string
+	serial   uint64 // order of creation
+	snapshot []byte
+	events   []Event
+	claims   []string
 }
 
 var _ Journal = (*Memory)(nil)
@@ -68,14 +69,22 @@ func (m *Memory) append(id ID, epoch uint64, b Batch) error {
 			return ErrFenced
 		}
 		m.serial++
-		element = m.recent.PushFront(&record{Session: Session{Info: Info{ID: id, Created: b.at()}}, serial: m.serial})
+		element = m.recent.PushFront(&record{Session: Session{Info: Info{ID: id, Created: b.at(), Updated: b.at()}}, serial: m.serial})
 		m.sessions[id] = element
 	}
 	r := element.Value.(*record)
 	if epoch < r.Epoch || b.After != r.Last {
 		return ErrFenced
 	}
-	r.Epoch, r.Updated, r.Open = epoch, b.at(), b.Open
+	r.Epoch, r.Open = epoch, b.Open
+	if len(b.Events) > 0 {
+		r.Updated = b.at()
+		m.recent.MoveToFront(element)
+	}
+	if b.Snapshot != nil {
+		m.resize(r, int64(len(b.Snapshot)-len(r.snapshot)))
+		r.snapshot = b.Snapshot
+	}
 	if b.Head != nil {
 		m.resize(r, int64(len(b.Head)-len(r.Head)))
 		r.Head = b.Head
@@ -93,7 +102,6 @@ func (m *Memory) append(id ID, epoch uint64, b Batch) error {
 		m.claims[c.Key] = c
 		r.claims = append(r.claims, c.Key)
 	}
-	m.recent.MoveToFront(element)
 	m.evict()
 	return nil
 }
@@ -116,11 +124,15 @@ func eventBytes(e Event) int64 {
 	return int64(len(e.Data)+len(e.Turn)) + 104
 }
 
-// evict forgets the sessions written longest ago until the limits hold; the one
-// just written stays, whatever its size.
+// evict forgets the sessions written longest ago until the limits hold. The one
+// just written stays, whatever its size, and so do those with work in flight.
 func (m *Memory) evict() {
-	for m.recent.Len() > 1 && (m.recent.Len() > m.options.MaxSessions || m.bytes > m.options.MaxBytes) {
-		m.remove(m.recent.Back())
+	var before *list.Element
+	for e := m.recent.Back(); e != m.recent.Front() && (m.recent.Len() > m.options.MaxSessions || m.bytes > m.options.MaxBytes); e = before {
+		before = e.Prev()
+		if !e.Value.(*record).Open {
+			m.remove(e)
+		}
 	}
 }
 
@@ -157,6 +169,20 @@ func (m *Memory) Load(_ context.Context, id ID) (Session, error) {
 		return Session{}, err
 	}
 	return r.Session, nil
+}
+
+// Snapshot implements [Journal].
+func (m *Memory) Snapshot(_ context.Context, id ID) ([]byte, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	r, err := m.find(id)
+	if err == ErrNotFound {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return r.snapshot, nil
 }
 
 // Read implements [Journal].

@@ -52,3 +52,18 @@ func TestMemoryKeepsWhatWasJustWrittenWhateverItsSize(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestMemoryKeepsSessionsWithWorkInFlight(t *testing.T) {
+	m := store.NewMemory(store.MemoryOptions{MaxSessions: 2})
+	for n := range 4 {
+		b := store.Batch{Open: n == 0, Events: []store.Event{{}}}
+		if err := storetest.Append(m, store.ID{Owner: "o", Name: fmt.Sprint(n)}, 1, b); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for n, want := range []error{nil, store.ErrNotFound, store.ErrNotFound, nil} {
+		if _, err := m.Load(t.Context(), store.ID{Owner: "o", Name: fmt.Sprint(n)}); err != want {
+			t.Errorf("%d: %v, want %v", n, err, want)
+		}
+	}
+}

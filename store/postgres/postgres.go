@@ -11,6 +11,7 @@ package postgres
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"slices"
@@ -47,6 +48,7 @@ type Journal struct {
 	node   string
 	queue  *group.Queue[*operation]
 	closed atomic.Bool
+	wrote  atomic.Int64 // when the last transaction went well, in Unix nanoseconds; 0 after one that did not
 	life   context.Context
 	end    context.CancelFunc
 }
@@ -116,20 +118,23 @@ func (e oneLine) Error() string {
 
 func (e oneLine) Unwrap() error { return e.error }
 
-// Ping implements [store.Journal].
+// Ping implements [store.Journal]. It writes, unless that went well a second ago.
 func (j *Journal) Ping(ctx context.Context) error {
-	if j.closed.Load() {
+	switch {
+	case j.closed.Load():
 		return store.ErrClosed
+	case time.Since(time.Unix(0, j.wrote.Load())) < time.Second:
+		return nil
 	}
-	var readOnly string
-	if err := j.pool.QueryRow(ctx, "SHOW transaction_read_only").Scan(&readOnly); err != nil {
-		return j.failure(err)
-	}
-	if readOnly == "on" {
-		return errors.New("store: PostgreSQL takes no writes: it is a standby, or read-only")
-	}
-	return nil
+	data := make([]byte, probeBytes)
+	_, _ = rand.Read(data) // never fails, as its documentation says
+	return j.wait(ctx, &operation{queue: func(b *pgx.Batch) {
+		b.Queue("INSERT INTO agentzero_probes VALUES ($1, $2) ON CONFLICT (node) DO UPDATE SET data = excluded.data", j.node, data)
+	}})
 }
+
+// probeBytes is as much as a turn writes.
+const probeBytes = 16 << 10
 
 // Close implements [store.Journal].
 func (j *Journal) Close() error {
@@ -189,6 +194,17 @@ func (j *Journal) commit(ops []*operation) {
 			break
 		}
 	}
+	if badValue(err) && len(ops) > 1 { // one caller's value must not fail the others
+		for i := range ops {
+			j.commit(ops[i : i+1])
+		}
+		return
+	}
+	if err == nil {
+		j.wrote.Store(time.Now().UnixNano())
+	} else {
+		j.wrote.Store(0)
+	}
 	for _, op := range ops {
 		if err != nil {
 			op.done(j.failure(err))
@@ -196,6 +212,13 @@ func (j *Journal) commit(ops []*operation) {
 			op.done(op.refused)
 		}
 	}
+}
+
+// badValue reports whether the server refused a transaction for a value in it:
+// SQLSTATE's class 22, data exception, such as NUL in a text.
+func badValue(err error) bool {
+	var server *pgconn.PgError
+	return errors.As(err, &server) && strings.HasPrefix(server.Code, "22")
 }
 
 // again reports whether the server has undone a transaction that may go well the

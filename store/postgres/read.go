@@ -48,6 +48,23 @@ func (j *Journal) Load(ctx context.Context, id store.ID) (store.Session, error) 
 	return s, nil
 }
 
+// Snapshot implements [store.Journal].
+func (j *Journal) Snapshot(ctx context.Context, id store.ID) ([]byte, error) {
+	if err := j.settle(ctx); err != nil {
+		return nil, err
+	}
+	var data []byte
+	err := j.pool.QueryRow(ctx, "SELECT p.data FROM agentzero_sessions s JOIN agentzero_snapshots p ON p.session = s.id WHERE s.owner = $1 AND s.name = $2",
+		id.Owner, id.Name).Scan(&data)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, j.failure(err)
+	}
+	return data, nil
+}
+
 // Read implements [store.Journal]. What is past [store.MaxReadBytes] is cut off
 // by the server, so that it is not sent.
 func (j *Journal) Read(ctx context.Context, id store.ID, after uint64, max int) ([]store.Event, error) {

@@ -51,6 +51,17 @@ CREATE TABLE agentzero_claims (
 CREATE INDEX agentzero_claims_by_age ON agentzero_claims (at);
 CREATE INDEX agentzero_claims_by_session ON agentzero_claims (owner, name);
 `,
+	`
+CREATE TABLE agentzero_snapshots (
+	session BIGINT PRIMARY KEY REFERENCES agentzero_sessions (id) ON DELETE CASCADE,
+	data    BYTEA NOT NULL
+);
+ALTER TABLE agentzero_snapshots ALTER COLUMN data SET STORAGE EXTERNAL; -- compressing takes longer than reading
+CREATE TABLE agentzero_probes (
+	node TEXT PRIMARY KEY,
+	data BYTEA NOT NULL                                      -- written to see whether anything can be
+);
+`,
 }
 
 // schemaLock keeps two gateways that start at once from migrating at once: an

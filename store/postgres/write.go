@@ -15,10 +15,11 @@ import (
 const appendStatement = `
 WITH session AS (
 	INSERT INTO agentzero_sessions AS s (owner, name, created, updated, epoch, last, bytes, head, open, node)
-	SELECT $1, $2, $3, $3, $4, $5::bigint + $6::bigint, $7, $8, $20, $21
+	SELECT $1, $2, $3, $3, $4, $5::bigint + $6::bigint, $7::bigint + coalesce(octet_length($23::bytea), 0), $8, $20, $21
 	WHERE $5::bigint = 0 OR EXISTS (SELECT 1 FROM agentzero_sessions WHERE owner = $1 AND name = $2)
-	ON CONFLICT (owner, name) DO UPDATE SET updated = excluded.updated, epoch = excluded.epoch, last = excluded.last,
-		bytes = s.bytes + excluded.bytes, head = coalesce(excluded.head, s.head),
+	ON CONFLICT (owner, name) DO UPDATE SET updated = CASE WHEN $6::bigint > 0 THEN excluded.updated ELSE s.updated END, epoch = excluded.epoch, last = excluded.last,
+		bytes = s.bytes + $7::bigint + coalesce(octet_length($23::bytea)
+			- coalesce((SELECT octet_length(p.data) FROM agentzero_snapshots p WHERE p.session = s.id), 0), 0), head = coalesce(excluded.head, s.head),
 		open = excluded.open, node = excluded.node
 	WHERE s.epoch <= excluded.epoch AND s.last = $5::bigint
 	RETURNING id
@@ -26,6 +27,9 @@ WITH session AS (
 	INSERT INTO agentzero_events (session, seq, kind, turn, at, data)
 	SELECT session.id, $5::bigint + e.n, e.kind, e.turn, e.at, e.data
 	FROM session, unnest($9::text[], $10::text[], $11::bigint[], $12::bytea[]) WITH ORDINALITY AS e (kind, turn, at, data, n)
+), snapshots AS (
+	INSERT INTO agentzero_snapshots (session, data) SELECT session.id, $23 FROM session WHERE $23::bytea IS NOT NULL
+	ON CONFLICT (session) DO UPDATE SET data = excluded.data
 ), unclaimed AS (
 	DELETE FROM agentzero_claims USING session WHERE key = ANY ($13::bytea[])
 ), claimed AS (
@@ -57,8 +61,8 @@ func (j *Journal) Append(id store.ID, epoch uint64, b store.Batch, done func(err
 	j.add(&operation{id: id, fenced: true, done: done, queue: func(batch *pgx.Batch) {
 		batch.Queue(appendStatement, id.Owner, id.Name, at.UnixNano(), int64(epoch), int64(b.After), int64(len(b.Events)), size, []byte(b.Head),
 			events.kinds, events.turns, events.ats, events.data, forgets,
-			claims.keys, claims.fingerprints, claims.owners, claims.names, claims.turns, claims.ats, b.Open, j.node, claims.places)
-	}}, size+int64(len(b.Head)))
+			claims.keys, claims.fingerprints, claims.owners, claims.names, claims.turns, claims.ats, b.Open, j.node, claims.places, b.Snapshot)
+	}}, size+int64(len(b.Head)+len(b.Snapshot)))
 }
 
 // columns are events as unnest takes them.

@@ -18,14 +18,31 @@ func (j *Journal) Load(ctx context.Context, id store.ID) (store.Session, error) 
 	s := store.Session{Info: store.Info{ID: id}}
 	var created, updated, epoch, last int64
 	var head []byte
-	err := j.read.QueryRowContext(ctx, "SELECT created, updated, epoch, last, bytes, head, open FROM sessions WHERE owner = ? AND name = ?",
-		id.Owner, id.Name).Scan(&created, &updated, &epoch, &last, &s.Bytes, &head, &s.Open)
+	err := j.read.QueryRowContext(ctx, "SELECT created, updated, epoch, last, bytes, head, open, (SELECT generation FROM journal) FROM sessions WHERE owner = ? AND name = ?",
+		id.Owner, id.Name).Scan(&created, &updated, &epoch, &last, &s.Bytes, &head, &s.Open, &s.Generation)
 	if err != nil {
 		return store.Session{}, j.readError(err)
 	}
 	s.Created, s.Updated = time.Unix(0, created), time.Unix(0, updated)
 	s.Epoch, s.Last, s.Head = uint64(epoch), uint64(last), json.RawMessage(head)
 	return s, nil
+}
+
+// Snapshot implements [store.Journal].
+func (j *Journal) Snapshot(ctx context.Context, id store.ID) ([]byte, error) {
+	if err := j.settle(ctx); err != nil {
+		return nil, err
+	}
+	var data []byte
+	err := j.read.QueryRowContext(ctx, "SELECT p.data FROM sessions s JOIN snapshots p ON p.session = s.id WHERE s.owner = ? AND s.name = ?",
+		id.Owner, id.Name).Scan(&data)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, j.readError(err)
+	}
+	return data, nil
 }
 
 // settle waits for what was appended before, so that a reader sees it.

@@ -53,6 +53,15 @@ CREATE INDEX claims_by_session ON claims (owner, name);
 CREATE TABLE totals (one INTEGER PRIMARY KEY CHECK (one = 1), bytes INTEGER NOT NULL) STRICT;
 INSERT INTO totals VALUES (1, 0);
 `,
+	`
+CREATE TABLE snapshots (session INTEGER PRIMARY KEY, data BLOB NOT NULL) STRICT;
+CREATE TABLE journal (
+	one        INTEGER PRIMARY KEY CHECK (one = 1),
+	generation INTEGER NOT NULL, -- another one after a restore
+	probe      BLOB NOT NULL     -- written to see whether anything can be
+) STRICT;
+INSERT INTO journal VALUES (1, 0, x'');
+`,
 }
 
 var (

@@ -16,6 +16,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync/atomic"
+	"time"
 
 	_ "modernc.org/sqlite" // the driver, in pure Go
 
@@ -44,7 +45,7 @@ type Journal struct {
 	writer *writer
 	queue  *group.Queue[operation]
 	closed atomic.Bool
-	failed atomic.Pointer[error] // of the last transaction, nil after one that went well
+	wrote  atomic.Int64 // when the last transaction went well, in Unix nanoseconds; 0 after one that did not
 }
 
 var _ store.Journal = (*Journal)(nil)
@@ -155,13 +156,15 @@ func warm(db *sql.DB, conns int) error {
 // Path is the journal's file.
 func (j *Journal) Path() string { return j.path }
 
-// Ping implements [store.Journal]. After a write that failed it tries another.
+// Ping implements [store.Journal]. It writes, unless that went well a second ago.
 func (j *Journal) Ping(ctx context.Context) error {
 	switch {
 	case j.closed.Load():
 		return store.ErrClosed
-	case j.failed.Load() == nil:
+	case j.queue == nil:
 		return j.read.PingContext(ctx)
+	case time.Since(time.Unix(0, j.wrote.Load())) < time.Second:
+		return nil
 	}
 	return j.wait(ctx, &probe{})
 }

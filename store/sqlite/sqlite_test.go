@@ -108,7 +108,7 @@ func TestWhatIsNoJournalIsLeftAlone(t *testing.T) {
 		"a newer schema": {func(t *testing.T, path string) {
 			must(t, open(t, path).Close())
 			exec(t, path, "PRAGMA user_version = 99")
-		}, "written by a newer version of agentzero (schema 99, this one knows 1); run that version"},
+		}, "written by a newer version of agentzero (schema 99, this one knows "},
 		"another program's": {func(t *testing.T, path string) {
 			exec(t, path, "CREATE TABLE recipes (name TEXT)")
 		}, "a database of another program; move it away"},

@@ -31,9 +31,9 @@ func (j *Journal) commit(ops []operation) {
 	refusals, err := j.writer.transact(ops)
 	if err != nil {
 		err = fileError(j.path, err)
-		j.failed.Store(&err)
+		j.wrote.Store(0)
 	} else {
-		j.failed.Store(nil)
+		j.wrote.Store(time.Now().UnixNano())
 	}
 	for i, op := range ops {
 		if err != nil {
@@ -49,7 +49,9 @@ type writer struct {
 	conn                                                            *sql.Conn
 	statements                                                      []*sql.Stmt
 	addSession, addEvent, addTotal, claim, unclaim                  *sql.Stmt
+	sizeOfSnapshot, putSnapshot, growSession, probe                 *sql.Stmt
 	sizeOf, deleteEvents, deleteClaims, deleteSession, forgetClaims *sql.Stmt
+	deleteSnapshot                                                  *sql.Stmt
 }
 
 func newWriter(ctx context.Context, db *sql.DB) (*writer, error) {
@@ -66,16 +68,21 @@ func newWriter(ctx context.Context, db *sql.DB) (*writer, error) {
 		// last one, and come from an owner that is no older.
 		{&w.addSession, `INSERT INTO sessions (owner, name, created, updated, epoch, last, bytes, head, open)
 			SELECT ?1, ?2, ?3, ?3, ?4, ?5 + ?6, ?7, ?8, ?9 WHERE ?5 = 0 OR EXISTS (SELECT 1 FROM sessions WHERE owner = ?1 AND name = ?2)
-			ON CONFLICT (owner, name) DO UPDATE SET updated = excluded.updated, epoch = excluded.epoch, last = excluded.last,
+			ON CONFLICT (owner, name) DO UPDATE SET updated = CASE WHEN ?6 > 0 THEN excluded.updated ELSE updated END, epoch = excluded.epoch, last = excluded.last,
 				bytes = bytes + excluded.bytes, head = coalesce(excluded.head, head), open = excluded.open
 			WHERE epoch <= excluded.epoch AND last = ?5
 			RETURNING id`},
 		{&w.addEvent, `INSERT INTO events (session, seq, kind, turn, at, data) VALUES (?, ?, ?, ?, ?, ?)`},
 		{&w.addTotal, `UPDATE totals SET bytes = bytes + ?`},
+		{&w.sizeOfSnapshot, `SELECT coalesce(sum(length(data)), 0) FROM snapshots WHERE session = ?`},
+		{&w.putSnapshot, `INSERT OR REPLACE INTO snapshots (session, data) VALUES (?, ?)`},
+		{&w.growSession, `UPDATE sessions SET bytes = bytes + ? WHERE id = ?`},
+		{&w.probe, `UPDATE journal SET probe = randomblob(?)`},
 		{&w.claim, `INSERT OR REPLACE INTO claims (key, fingerprint, owner, name, turn, place, at) VALUES (?, ?, ?, ?, ?, ?, ?)`},
 		{&w.unclaim, `DELETE FROM claims WHERE key = ?`},
 		{&w.sizeOf, `SELECT id, bytes FROM sessions WHERE owner = ? AND name = ?`},
 		{&w.deleteEvents, `DELETE FROM events WHERE session = ?`},
+		{&w.deleteSnapshot, `DELETE FROM snapshots WHERE session = ?`},
 		{&w.deleteClaims, `DELETE FROM claims WHERE owner = ? AND name = ?`},
 		{&w.deleteSession, `DELETE FROM sessions WHERE id = ?`},
 		{&w.forgetClaims, `DELETE FROM claims WHERE at < ?`},
@@ -144,7 +151,7 @@ func (j *Journal) Append(id store.ID, epoch uint64, b store.Batch, done func(err
 	for _, e := range b.Events {
 		op.bytes += int64(len(e.Data) + len(e.Turn) + len(e.Kind))
 	}
-	j.add(op, done, op.bytes+int64(len(b.Head)))
+	j.add(op, done, op.bytes+int64(len(b.Head)+len(b.Snapshot)))
 }
 
 type appendOp struct {
@@ -176,8 +183,16 @@ func (op *appendOp) apply(ctx context.Context, w *writer) (refused, broken error
 			return nil, fmt.Errorf("add event: %w", err)
 		}
 	}
-	if op.bytes > 0 {
-		if _, err := w.addTotal.ExecContext(ctx, op.bytes); err != nil {
+	bytes := op.bytes
+	if b.Snapshot != nil {
+		grown, err := w.snapshot(ctx, session, b.Snapshot)
+		if err != nil {
+			return nil, err
+		}
+		bytes += grown
+	}
+	if bytes != 0 {
+		if _, err := w.addTotal.ExecContext(ctx, bytes); err != nil {
 			return nil, err
 		}
 	}
@@ -192,6 +207,19 @@ func (op *appendOp) apply(ctx context.Context, w *writer) (refused, broken error
 		}
 	}
 	return nil, nil
+}
+
+// snapshot replaces a session's snapshot and returns by how much that has grown.
+func (w *writer) snapshot(ctx context.Context, session int64, data []byte) (grown int64, err error) {
+	if err := w.sizeOfSnapshot.QueryRowContext(ctx, session).Scan(&grown); err != nil {
+		return 0, err
+	}
+	grown = int64(len(data)) - grown
+	if _, err := w.putSnapshot.ExecContext(ctx, session, data); err != nil {
+		return 0, err
+	}
+	_, err = w.growSession.ExecContext(ctx, grown, session)
+	return grown, err
 }
 
 // Delete implements [store.Journal].
@@ -218,6 +246,7 @@ func (op *deleteOp) apply(ctx context.Context, w *writer) (refused, broken error
 		args      []any
 	}{
 		{w.deleteEvents, []any{session}},
+		{w.deleteSnapshot, []any{session}},
 		{w.deleteClaims, []any{op.id.Owner, op.id.Name}},
 		{w.deleteSession, []any{session}},
 		{w.addTotal, []any{-bytes}},
@@ -244,13 +273,14 @@ func (op *forgetOp) apply(ctx context.Context, w *writer) (refused, broken error
 	return nil, err
 }
 
-// probe writes nothing of meaning, to see whether it can be written, and is also
-// what a reader waits for that must see what was appended before.
+// probe writes as much as a turn does, to see whether one could be kept.
 type probe struct {
 	caller
 }
 
+const probeBytes = 16 << 10
+
 func (*probe) apply(ctx context.Context, w *writer) (refused, broken error) {
-	_, err := w.addTotal.ExecContext(ctx, 0)
+	_, err := w.probe.ExecContext(ctx, probeBytes)
 	return nil, err
 }

@@ -23,6 +23,8 @@ func Run(t *testing.T, open func(t *testing.T) store.Journal) {
 	}{
 		{"events come back in order", eventsComeBackInOrder},
 		{"the head is the latest", theHeadIsTheLatest},
+		{"the snapshot is the latest, and counts", theSnapshotIsTheLatest},
+		{"a batch without events leaves the time", aBatchWithoutEventsLeavesTheTime},
 		{"two owners with one name do not meet", twoOwnersDoNotMeet},
 		{"an older epoch is fenced", anOlderEpochIsFenced},
 		{"a batch that does not follow the last is fenced", aBatchOutOfPlaceIsFenced},
@@ -137,6 +139,75 @@ func theHeadIsTheLatest(t *testing.T, j store.Journal) {
 	must(t, err)
 	if string(s.Head) != `{"v":2}` || s.Last != 2 || s.Epoch != 2 {
 		t.Errorf("got %+v", s)
+	}
+}
+
+func theSnapshotIsTheLatest(t *testing.T, j store.Journal) {
+	wantSnapshot := func(want string) int64 {
+		t.Helper()
+		got, err := j.Snapshot(t.Context(), ada)
+		must(t, err)
+		if string(got) != want {
+			t.Errorf("got snapshot %q, want %q", got, want)
+		}
+		infos, err := j.List(t.Context(), "ada", store.ID{}, 1)
+		must(t, err)
+		if len(infos) == 0 {
+			return 0
+		}
+		return infos[0].Bytes
+	}
+	surplus := func(max int64) bool {
+		t.Helper()
+		ids, err := j.Surplus(t.Context(), store.Retention{MaxBytes: max}, at(0), 1)
+		must(t, err)
+		return len(ids) > 0
+	}
+	wantSnapshot("")
+	must(t, Append(j, ada, 1, batch(0, 1)))
+	none := wantSnapshot("")
+	must(t, Append(j, ada, 1, store.Batch{After: 1, Snapshot: []byte("first\x00")}))
+	if got := wantSnapshot("first\x00"); got != none+6 {
+		t.Errorf("got %d bytes, want %d", got, none+6)
+	}
+	must(t, Append(j, ada, 1, batch(1, 2)))
+	before := wantSnapshot("first\x00")
+	b := batch(2, 3)
+	b.Snapshot = bytes.Repeat([]byte("2"), 100_000)
+	must(t, Append(j, ada, 2, b))
+	total := wantSnapshot(string(b.Snapshot))
+	if event := before - none - 6; total != before+event+100_000-6 {
+		t.Errorf("got %d bytes, before it %d", total, before)
+	}
+	if surplus(total) || !surplus(total-1) {
+		t.Error("the snapshot does not count in the sum of all sessions")
+	}
+	wantError(t, Append(j, ada, 1, store.Batch{After: 3, Snapshot: []byte("of an older owner")}), store.ErrFenced)
+	wantError(t, Append(j, ada, 2, store.Batch{After: 2, Snapshot: []byte("out of place")}), store.ErrFenced)
+	wantSnapshot(string(b.Snapshot))
+	if got, err := j.Snapshot(t.Context(), bob); err != nil || got != nil {
+		t.Errorf("of another session: %q, %v", got, err)
+	}
+	must(t, j.Delete(t.Context(), ada))
+	wantSnapshot("")
+	if surplus(1) {
+		t.Error("bytes are counted of a session that was deleted")
+	}
+	b = batch(0, 1) // a session may begin with one
+	b.Snapshot = []byte("new")
+	must(t, Append(j, ada, 1, b))
+	if got := wantSnapshot("new"); got != none+3 {
+		t.Errorf("got %d bytes, want %d", got, none+3)
+	}
+}
+
+func aBatchWithoutEventsLeavesTheTime(t *testing.T, j store.Journal) {
+	must(t, Append(j, ada, 1, batch(0, 1)))
+	must(t, Append(j, ada, 1, store.Batch{After: 1, Head: json.RawMessage(`{}`), Snapshot: []byte("s")}))
+	s, err := j.Load(t.Context(), ada)
+	must(t, err)
+	if !s.Updated.Equal(at(1)) {
+		t.Errorf("written at %v, want %v", s.Updated, at(1))
 	}
 }
 
@@ -428,6 +499,8 @@ func aClosedJournalSaysSo(t *testing.T, j store.Journal) {
 	_, err := j.Load(ctx, ada)
 	wantError(t, err, store.ErrClosed)
 	_, err = j.Read(ctx, ada, 0, 1)
+	wantError(t, err, store.ErrClosed)
+	_, err = j.Snapshot(ctx, ada)
 	wantError(t, err, store.ErrClosed)
 	_, err = j.List(ctx, "ada", store.ID{}, 1)
 	wantError(t, err, store.ErrClosed)
