@@ -26,6 +26,8 @@ type Memory struct {
 	sessions map[ID]*list.Element // of *record
 	recent   *list.List           // of *record, the last written first
 	claims   map[string]Claim
+	inboxes  map[string]*inbox
+	places   uint64 // of deliveries
 	serial   uint64
 	bytes    int64
 	closed   bool
@@ -49,7 +51,7 @@ func NewMemory(o MemoryOptions) *Memory {
 	if o.MaxBytes <= 0 {
 		o.MaxBytes = 256 << 20
 	}
-	return &Memory{options: o, sessions: make(map[ID]*list.Element), recent: list.New(), claims: make(map[string]Claim)}
+	return &Memory{options: o, sessions: make(map[ID]*list.Element), recent: list.New(), claims: make(map[string]Claim), inboxes: make(map[string]*inbox)}
 }
 
 // Append implements [Journal].

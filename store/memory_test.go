@@ -67,3 +67,7 @@ func TestMemoryKeepsSessionsWithWorkInFlight(t *testing.T) {
 		}
 	}
 }
+
+func TestMemoryInbox(t *testing.T) {
+	storetest.RunInbox(t, func(*testing.T) store.Inbox { return store.NewMemory(store.MemoryOptions{}) })
+}

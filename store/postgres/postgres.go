@@ -165,8 +165,10 @@ func (j *Journal) failure(err error) error {
 type operation struct {
 	id      store.ID
 	queue   func(*pgx.Batch)
-	count   int  // of the statements queued
-	fenced  bool // no row of the first means that it is refused
+	count   int   // of the statements queued
+	fenced  bool  // no row of the first means that it is refused
+	refusal error // then; nil is [store.ErrFenced]
+	rows    int64 // of the first
 	done    func(error)
 	refused error
 }
@@ -247,8 +249,11 @@ func (j *Journal) transact(ops []*operation) error {
 				if err != nil {
 					return err
 				}
-				if i == 0 && op.fenced && tag.RowsAffected() == 0 {
-					op.refused = store.ErrFenced
+				if i > 0 {
+					continue
+				}
+				if op.rows = tag.RowsAffected(); op.fenced && op.rows == 0 {
+					op.refused = cmp.Or(op.refusal, store.ErrFenced)
 				}
 			}
 		}

@@ -185,3 +185,7 @@ func TestAnErrorOfConnectingIsOneLine(t *testing.T) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }
+
+func TestInbox(t *testing.T) {
+	storetest.RunInbox(t, func(t *testing.T) store.Inbox { return open(t, postgres.Database(t)) })
+}

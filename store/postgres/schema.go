@@ -62,6 +62,24 @@ CREATE TABLE agentzero_probes (
 	data BYTEA NOT NULL                                      -- written to see whether anything can be
 );
 `,
+	`
+CREATE TABLE agentzero_deliveries (
+	place        BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY, -- in the order of acceptance
+	channel      TEXT COLLATE "C" NOT NULL,
+	id           TEXT COLLATE "C" NOT NULL,
+	conversation TEXT NOT NULL,
+	state        TEXT NOT NULL,
+	open         BOOLEAN NOT NULL,                                -- work is left
+	node         TEXT NOT NULL,                                   -- the gateway that accepted it
+	accepted     BIGINT NOT NULL,                                 -- Unix nanoseconds, as all times
+	updated      BIGINT NOT NULL,
+	data         BYTEA,
+	UNIQUE (channel, id)
+);
+CREATE INDEX agentzero_deliveries_by_place ON agentzero_deliveries (channel, place);
+CREATE INDEX agentzero_deliveries_open ON agentzero_deliveries (channel, node, place) WHERE open;
+CREATE INDEX agentzero_deliveries_over ON agentzero_deliveries (channel, updated) WHERE NOT open;
+`,
 }
 
 // schemaLock keeps two gateways that start at once from migrating at once: an

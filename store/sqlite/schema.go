@@ -62,6 +62,22 @@ CREATE TABLE journal (
 ) STRICT;
 INSERT INTO journal VALUES (1, 0, x'');
 `,
+	`
+CREATE TABLE deliveries (
+	place        INTEGER PRIMARY KEY AUTOINCREMENT, -- in the order of acceptance
+	channel      TEXT NOT NULL,
+	id           TEXT NOT NULL,
+	conversation TEXT NOT NULL,
+	state        TEXT NOT NULL,
+	open         INTEGER NOT NULL,                  -- 1: work is left
+	accepted     INTEGER NOT NULL,                  -- Unix nanoseconds, as all times
+	updated      INTEGER NOT NULL,
+	data         BLOB,
+	UNIQUE (channel, id)
+) STRICT;
+CREATE INDEX deliveries_open ON deliveries (channel, place) WHERE open;
+CREATE INDEX deliveries_over ON deliveries (channel, updated) WHERE NOT open;
+`,
 }
 
 var (

@@ -309,3 +309,7 @@ func BenchmarkAppend(b *testing.B) {
 		})
 	}
 }
+
+func TestInbox(t *testing.T) {
+	storetest.RunInbox(t, func(t *testing.T) store.Inbox { return open(t, filepath.Join(t.TempDir(), "j.db")) })
+}

@@ -52,6 +52,7 @@ type writer struct {
 	sizeOfSnapshot, putSnapshot, growSession, probe                 *sql.Stmt
 	sizeOf, deleteEvents, deleteClaims, deleteSession, forgetClaims *sql.Stmt
 	deleteSnapshot                                                  *sql.Stmt
+	addDelivery, updateDelivery, surplusDelivery, forgetDeliveries  *sql.Stmt
 }
 
 func newWriter(ctx context.Context, db *sql.DB) (*writer, error) {
@@ -86,6 +87,12 @@ func newWriter(ctx context.Context, db *sql.DB) (*writer, error) {
 		{&w.deleteClaims, `DELETE FROM claims WHERE owner = ? AND name = ?`},
 		{&w.deleteSession, `DELETE FROM sessions WHERE id = ?`},
 		{&w.forgetClaims, `DELETE FROM claims WHERE at < ?`},
+		{&w.addDelivery, `INSERT INTO deliveries (channel, id, conversation, state, open, accepted, updated, data) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+			ON CONFLICT (channel, id) DO NOTHING`},
+		{&w.updateDelivery, `UPDATE deliveries SET state = ?, open = ?, updated = ?, data = ? WHERE channel = ? AND id = ?`},
+		{&w.surplusDelivery, `SELECT place FROM deliveries WHERE channel = ? AND NOT open ORDER BY place DESC LIMIT 1 OFFSET ?`},
+		{&w.forgetDeliveries, `DELETE FROM deliveries WHERE place IN
+			(SELECT place FROM deliveries WHERE channel = ? AND NOT open AND (updated < ? OR place <= ?) ORDER BY place LIMIT ?)`},
 	} {
 		if *s.statement, err = conn.PrepareContext(ctx, s.text); err != nil {
 			return nil, errors.Join(err, w.close())
