@@ -26,9 +26,10 @@ const everything = "*"
 var mayImport = map[string][]string{
 	"cmd/agentzero":       {everything},
 	"cmd/agentzero-bench": {"bench"},
-	"transport":           {"actors", "agent"},
-	"actors":              {"agent", "store"},
+	"transport":           {"actors", "agent", "channels"},
+	"actors":              {"agent", "channels", "store"},
 	"agent":               {},
+	"channels":            {},
 	"store":               {},
 	"auth":                {},
 	"daemon":              {},
