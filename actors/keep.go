@@ -20,7 +20,7 @@ func (s *System) Resume(ctx context.Context) (int, error) {
 	for range resumeAtOnce {
 		readers.Go(func() {
 			for key := range keys {
-				if _, err := s.Describe(key); err != nil {
+				if err := s.describeAgain(ctx, key); err != nil {
 					s.options.Logger.Error("session with unfinished work cannot be resumed",
 						slog.String("session", key.Name), slog.String("owner", key.Owner), slog.Any("error", err))
 				}

@@ -88,6 +88,7 @@ type Log struct {
 	slab   []byte // the bytes of new events are copied here
 	subs   []*Subscription
 	closed bool
+	why    string // it was closed, or ""
 }
 
 // newLog returns a log whose window holds limit bytes.
@@ -316,9 +317,15 @@ func (l *Log) holds(seq uint64) bool {
 }
 
 // close ends the log for all who watch it.
-func (l *Log) close() {
+func (l *Log) close() { l.end("") }
+
+// end ends the log and says why, "" where there is nothing to say.
+func (l *Log) end(why string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if !l.closed {
+		l.why = why
+	}
 	l.closed = true
 	for _, s := range l.subs {
 		s.notify()

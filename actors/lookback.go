@@ -38,7 +38,7 @@ func (s *session) lookBack(m *Subscribe, sender *actor.PID) {
 func (s *System) lookBack(id store.ID, places []uint64, after, seam uint64) (events []numbered, lost uint64) {
 	for i, step := len(places)-1, 1; i >= 0; i, step = i-step, 2*step {
 		r, err := replay(s.life, s.options.Journal, id, places[i], s.options.LogWindow)
-		if err != nil || r == nil {
+		if err != nil || !r.exists {
 			return nil, seam
 		}
 		if r.lost <= after || i == 0 {
@@ -54,8 +54,8 @@ func (s *System) lookBack(id store.ID, places []uint64, after, seam uint64) (eve
 // replay reads a session's events from a place on.
 func replay(ctx context.Context, journal store.Journal, id store.ID, place uint64, window int) (*revival, error) {
 	r, err := loadHead(ctx, journal, id)
-	if err != nil || r == nil {
-		return nil, err
+	if err != nil || !r.exists {
+		return r, err
 	}
 	r.window = window
 	return r, r.read(ctx, journal, id, place)

@@ -209,7 +209,7 @@ type (
 // What the actor's helpers tell it.
 type (
 	loaded struct { // the journal was read
-		revived *revival // nil where there is no session
+		revived *revival // it may not exist
 		err     error
 	}
 	checkpoint struct{ turn *turn } // time to write down what was said
@@ -286,6 +286,7 @@ const (
 	ReasonRevoked      = "token_revoked"
 	ReasonMoved        = "session_moved"
 	ReasonCrashed      = "gateway_restarted"
+	ReasonRestored     = "sessions_restored"
 )
 
 // Failure tells why a turn failed.

@@ -105,7 +105,7 @@ func retell(ctx context.Context, journal store.Journal, claim *store.Claim) (*to
 		if err != nil {
 			return nil, err
 		}
-		if r == nil {
+		if !r.exists {
 			return nil, store.ErrNotFound
 		}
 		r.window, r.only = math.MaxInt/4, t.turn

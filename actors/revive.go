@@ -82,11 +82,11 @@ type numbered struct {
 }
 
 // revive reads a session from the journal, with the newest events of its log, as
-// many as go into a window; it returns nil where there is none.
+// many as go into a window; one that is not there does not exist.
 func revive(ctx context.Context, journal store.Journal, id store.ID, window int) (*revival, error) {
 	r, err := loadHead(ctx, journal, id)
-	if err != nil || r == nil {
-		return nil, err
+	if err != nil || !r.exists {
+		return r, err
 	}
 	r.window = window
 	from := r.head.From
@@ -110,7 +110,7 @@ func ReadConversation(ctx context.Context, journal store.Journal, key Key) (*Con
 	if err != nil {
 		return nil, err
 	}
-	if r == nil {
+	if !r.exists {
 		return nil, store.ErrNotFound
 	}
 	r.unbounded = true
@@ -125,7 +125,7 @@ func ReadConversation(ctx context.Context, journal store.Journal, key Key) (*Con
 func loadHead(ctx context.Context, journal store.Journal, id store.ID) (*revival, error) {
 	kept, err := journal.Load(ctx, id)
 	if errors.Is(err, store.ErrNotFound) {
-		return nil, nil
+		return &revival{state: &state{generation: kept.Generation}}, nil
 	}
 	if err != nil {
 		return nil, err

@@ -23,6 +23,7 @@ type session struct {
 	loading bool
 	stash   []stashed // what came while the journal was read
 	refusal *Refusal  // why nothing is accepted any more: deleted, moved, or not readable
+	asking  bool      // the journal is asked why it took no more
 	gone    bool      // its name is free for another actor, as its journal has another owner
 
 	flight  []*turn // all turns that were accepted and have not ended
@@ -69,7 +70,7 @@ func (s *session) Receive(ctx actor.Context) {
 		}
 		s.receive(ctx, m, nil)
 	default:
-		if s.loading {
+		if s.loading || s.asking && ctx.Sender() != nil {
 			s.hold(m, ctx.Sender())
 			return
 		}
@@ -99,6 +100,19 @@ func (s *session) receive(ctx actor.Context, message any, sender *actor.PID) {
 		return
 	case *idleCheck:
 		s.passivate(ctx, m.now)
+		return
+	case *recheck:
+		s.recheck(sender)
+		return
+	case *keptState:
+		s.compare(m)
+		s.leave()
+		s.unstash(ctx)
+		s.rest(ctx)
+		return
+	case *displaced:
+		s.displaced(m)
+		s.rest(ctx)
 		return
 
 	case *StartTurn:
@@ -201,8 +215,10 @@ func (s *session) load() (m *loaded) {
 func (s *session) loaded(ctx actor.Context, m *loaded) {
 	s.loading = false
 	s.state, s.kept = &state{}, false
-	if m.err == nil && m.revived != nil {
-		s.state, s.kept = m.revived.state, true
+	if m.err == nil {
+		s.state, s.kept = m.revived.state, m.revived.exists
+	}
+	if s.kept {
 		s.takeUp(m.revived)
 	}
 	s.entry.revived = true
@@ -217,13 +233,18 @@ func (s *session) loaded(ctx actor.Context, m *loaded) {
 		s.failWaiting("the session's journal cannot be read")
 	}
 	s.advance()
+	s.unstash(ctx)
+	s.rest(ctx)
+}
+
+// unstash handles what was held.
+func (s *session) unstash(ctx actor.Context) {
 	for len(s.stash) > 0 {
 		held := s.stash[0]
 		s.stash = s.stash[1:]
 		s.receive(ctx, held.message, held.sender)
 	}
 	s.stash = nil
-	s.rest(ctx)
 }
 
 // overdue: the agent was told to let go of a turn and did not. It is left alone

@@ -2,6 +2,7 @@ package actors
 
 import (
 	"errors"
+	"fmt"
 	"sync"
 )
 
@@ -115,9 +116,17 @@ func (s *Subscription) Read(dst []Event, max int) ([]Event, error) {
 		return dst, nil
 	}
 	if l.closed {
-		return dst, ErrLogClosed
+		return dst, l.closing()
 	}
 	return dst, nil
+}
+
+// closing is the error of a log that was closed.
+func (l *Log) closing() error {
+	if l.why == "" {
+		return ErrLogClosed
+	}
+	return fmt.Errorf("%w: %s", ErrLogClosed, l.why)
 }
 
 // readEnding is for a cursor behind which events are missing.
@@ -126,7 +135,7 @@ func (s *Subscription) readEnding(dst []Event) ([]Event, error) {
 	case !s.whole:
 		return dst, ErrGap
 	case len(s.ending) == 0 && s.log.closed:
-		return dst, ErrLogClosed
+		return dst, s.log.closing()
 	case len(s.ending) == 0:
 		return dst, nil // what is missing is told again in the whole answer
 	case len(s.ending) == 1 && s.ending[0].Kind == EventCompleted:

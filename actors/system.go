@@ -153,6 +153,7 @@ func NewSystem(o Options) *System {
 	s.root = s.actors.Root.WithGuardian(actor.NewRestartingStrategy())
 	s.registry = newRegistry(s)
 	s.background(s.keepHouse)
+	s.watchJournal()
 	return s
 }
 
@@ -233,12 +234,14 @@ func (s *System) Start(key Key, m StartTurn, idem *Idempotency) (*Started, error
 // begin finds the session's actor and puts the message to it. One that finds out
 // by it that its journal has gone on or was forgotten makes room for another.
 func (s *System) begin(key Key, m *StartTurn) (*entry, *Subscription, *Accepted, error) {
-	e, sub, accepted, err := s.try(key, m)
-	var refusal *Refusal
-	if errors.As(err, &refusal) && refusal.moved {
-		return s.try(key, m)
+	const tries = 3 // that find it out, its actor on its way out, and the next
+	for n := 1; ; n++ {
+		e, sub, accepted, err := s.try(key, m)
+		var refusal *Refusal
+		if n == tries || !errors.As(err, &refusal) || !refusal.moved {
+			return e, sub, accepted, err
+		}
 	}
-	return e, sub, accepted, err
 }
 
 // try puts a message to the session's present actor. The watcher is there before

@@ -170,29 +170,30 @@ func (s *session) unmake() {
 	if s.kept || len(s.flight) > 0 {
 		return
 	}
-	s.state = &state{epoch: s.epoch}
+	s.state = &state{epoch: s.epoch, generation: s.generation}
 }
 
 // failedWrite learns from a failure of the journal. When another owner has taken
-// the session, what is known here is out of date: everything ends, and the next
-// message reads the journal anew.
+// the session, or it was deleted or replaced, what is known here is out of date:
+// everything ends, and the next message reads the journal anew.
 func (s *session) failedWrite(err error) {
 	if s.refusal != nil || !errors.Is(err, store.ErrFenced) {
 		return
 	}
 	s.refusal = &Refusal{Code: RefusedUnavailable, Message: "another owner has taken the session", RetryAfter: time.Second, moved: true}
 	s.owed = nil
-	s.cutOff(ReasonMoved)
+	s.asking = true
+	s.ask(&keptState{fenced: true})
 }
 
 // leave makes room, once nothing runs, for an actor that reads the journal anew.
 func (s *session) leave() {
-	if s.refusal == nil || !s.refusal.moved || s.busy() || s.gone {
+	if s.refusal == nil || !s.refusal.moved || s.asking || s.busy() || s.gone {
 		return
 	}
 	s.gone = true
 	s.watched = 0
-	s.log.close()
+	s.log.end(s.refusal.Message)
 	s.system.registry.retire(s.entry)
 }
 
@@ -298,7 +299,7 @@ func (s *session) deleted(m *deleted) {
 		return
 	}
 	s.watched = 0
-	s.log.close()
+	s.log.end(s.refusal.Message)
 	s.system.registry.retire(s.entry)
 	s.respond(deleter, &Deleted{})
 }

@@ -129,7 +129,8 @@ type Journal interface {
 	// called before them. It fails with [ErrFenced] when epoch is older than the newest seen
 	// or After is not the session's last place.
 	Append(id ID, epoch uint64, b Batch, done func(error))
-	// Load reads a session's head, or fails with [ErrNotFound].
+	// Load reads a session's head, or fails with [ErrNotFound] and tells the
+	// journal's Generation alone.
 	Load(ctx context.Context, id ID) (Session, error)
 	// Snapshot reads the latest snapshot, nil where there is none.
 	Snapshot(ctx context.Context, id ID) ([]byte, error)

@@ -64,10 +64,12 @@ func (a *app) openFile() (*sqlite.Journal, error) {
 func newRestoreCommand(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "restore FILE",
-		Short: "Put a backup in the place of all sessions",
-		Long: `Put a backup in the place of all sessions. What is there now is kept beside it,
-with .before-restore behind its name. A backup that is damaged is refused. The
-gateway must not be running.`,
+		Short: "Put a backup in the place of all sessions, while the gateway runs or not",
+		Long: `Put a backup in the place of all sessions, whether the gateway runs or not. What
+is there now is kept beside it, with .before-restore behind its name. A backup that
+is damaged, or of a newer version, is refused, and nothing is changed. A running
+gateway takes what was restored up within two seconds: it interrupts its turns and
+ends its event streams, and keeps no message that it took after the backup.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.restore(cmd.Context(), args[0])
@@ -75,7 +77,7 @@ gateway must not be running.`,
 	}
 }
 
-func (a *app) restore(ctx context.Context, from string) error {
+func (a *app) restore(ctx context.Context, from string) (err error) {
 	c, err := a.loadConfig()
 	if err != nil {
 		return err
@@ -83,41 +85,63 @@ func (a *app) restore(ctx context.Context, from string) error {
 	if c.Store.Kind != "sqlite" {
 		return errNoFile
 	}
+	fresh := c.Store.Path + ".restoring"
+	if err := removeJournal(fresh); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, removeJournal(fresh)) }()
+	if err := sqlite.Prepare(ctx, from, fresh); err != nil {
+		return err
+	}
 	lock := flock.New(lockPath(c))
 	held, err := lock.TryLock()
 	if err != nil {
 		return fmt.Errorf("cannot lock the journal: %w", err)
 	}
-	if !held {
-		return fmt.Errorf("a gateway uses the journal %s: stop it first", c.Store.Path)
+	var aside string
+	if held {
+		defer func() { _ = lock.Unlock() }() // the process ends
+		aside, err = moveIn(fresh, c.Store.Path)
+	} else {
+		aside, err = replaceLive(ctx, fresh, c.Store.Path)
 	}
-	defer func() { _ = lock.Unlock() }() // the process ends
-	backup, err := sqlite.Open(sqlite.Options{Path: from, ReadOnly: true})
 	if err != nil {
-		return err
-	}
-	defer backup.Close()
-	fresh := c.Store.Path + ".restoring"
-	if err := removeJournal(fresh); err != nil {
-		return err
-	}
-	if err := errors.Join(backup.Check(ctx), backup.Backup(ctx, fresh)); err != nil {
-		return errors.Join(err, removeJournal(fresh))
-	}
-	if err := os.Chmod(fresh, 0o600); err != nil {
-		return err
-	}
-	aside, err := setAside(c.Store.Path)
-	if err != nil {
-		return err
-	}
-	if err := os.Rename(fresh, c.Store.Path); err != nil {
 		return err
 	}
 	if _, err = fmt.Fprintf(a.stdout, "Restored %s from %s.\n", c.Store.Path, from); err == nil && aside != "" {
 		_, err = fmt.Fprintf(a.stdout, "What was there before is %s.\n", aside)
 	}
 	return err
+}
+
+// moveIn puts a file in the place of a journal that nobody uses.
+func moveIn(fresh, path string) (aside string, err error) {
+	if err := os.Chmod(fresh, 0o600); err != nil {
+		return "", err
+	}
+	if aside, err = setAside(path); err != nil {
+		return "", err
+	}
+	return aside, os.Rename(fresh, path)
+}
+
+// replaceLive puts a file's contents in the place of those of a journal that a
+// gateway uses.
+func replaceLive(ctx context.Context, fresh, path string) (aside string, err error) {
+	j, err := sqlite.Open(sqlite.Options{Path: path})
+	if err != nil {
+		return "", err
+	}
+	defer func() { err = errors.Join(err, j.Close()) }()
+	aside = freeName(path + ".before-restore")
+	f, err := os.OpenFile(aside, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return "", err
+	}
+	if err := errors.Join(f.Close(), j.Replace(ctx, fresh, aside)); err != nil {
+		return "", errors.Join(err, removeJournal(aside))
+	}
+	return aside, nil
 }
 
 // journalFiles are what SQLite keeps beside a file, and the file itself.

@@ -221,9 +221,9 @@ func newSessionsDeleteCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "delete ID...",
 		Short: "Delete sessions and all that was said in them",
-		Long: `Delete sessions and all that was said in them. A running gateway that has one of
-them in memory ends its turns at its next message; DELETE /v1/sessions/ID ends
-them at once.`,
+		Long: `Delete sessions and all that was said in them. A running gateway notices it within
+two seconds and ends their turns and event streams; DELETE /v1/sessions/ID ends them
+at once.`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.withKept(true, func(j store.Journal) error {

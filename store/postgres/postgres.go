@@ -44,13 +44,14 @@ type Options struct {
 
 // Journal is a [store.Journal] in a database.
 type Journal struct {
-	pool   *pgxpool.Pool
-	node   string
-	queue  *group.Queue[*operation]
-	closed atomic.Bool
-	wrote  atomic.Int64 // when the last transaction went well, in Unix nanoseconds; 0 after one that did not
-	life   context.Context
-	end    context.CancelFunc
+	pool     *pgxpool.Pool
+	node     string
+	instance string // names this journal among those of the database
+	queue    *group.Queue[*operation]
+	closed   atomic.Bool
+	wrote    atomic.Int64 // when the last transaction went well, in Unix nanoseconds; 0 after one that did not
+	life     context.Context
+	end      context.CancelFunc
 }
 
 var _ store.Journal = (*Journal)(nil)
@@ -87,7 +88,7 @@ func Open(ctx context.Context, o Options) (*Journal, error) {
 		pool.Close()
 		return nil, describe(err)
 	}
-	j := &Journal{pool: pool, node: o.Node}
+	j := &Journal{pool: pool, node: o.Node, instance: rand.Text()}
 	j.life, j.end = context.WithCancel(context.Background())
 	j.queue = group.New(o.MaxWaiting, j.commit)
 	return j, nil

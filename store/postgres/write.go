@@ -104,6 +104,7 @@ func (j *Journal) Delete(ctx context.Context, id store.ID) error {
 	return j.wait(ctx, &operation{id: id, queue: func(b *pgx.Batch) {
 		b.Queue("DELETE FROM agentzero_claims WHERE owner = $1 AND name = $2", id.Owner, id.Name)
 		b.Queue("DELETE FROM agentzero_sessions WHERE owner = $1 AND name = $2", id.Owner, id.Name)
+		b.Queue("SELECT pg_notify($1, $2)", deletions, j.told(id))
 	}})
 }
 

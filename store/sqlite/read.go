@@ -20,6 +20,13 @@ func (j *Journal) Load(ctx context.Context, id store.ID) (store.Session, error) 
 	var head []byte
 	err := j.read.QueryRowContext(ctx, "SELECT created, updated, epoch, last, bytes, head, open, (SELECT generation FROM journal) FROM sessions WHERE owner = ? AND name = ?",
 		id.Owner, id.Name).Scan(&created, &updated, &epoch, &last, &s.Bytes, &head, &s.Open, &s.Generation)
+	if errors.Is(err, sql.ErrNoRows) {
+		none := store.Session{}
+		if err := j.read.QueryRowContext(ctx, "SELECT generation FROM journal").Scan(&none.Generation); err != nil {
+			return none, j.readError(err)
+		}
+		return none, store.ErrNotFound
+	}
 	if err != nil {
 		return store.Session{}, j.readError(err)
 	}

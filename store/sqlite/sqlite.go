@@ -44,6 +44,7 @@ type Journal struct {
 	write  *sql.DB // of one connection, which the queue's goroutine uses
 	writer *writer
 	queue  *group.Queue[operation]
+	opened version // of the file, when it was opened
 	closed atomic.Bool
 	wrote  atomic.Int64 // when the last transaction went well, in Unix nanoseconds; 0 after one that did not
 }
@@ -112,6 +113,9 @@ func (j *Journal) open(o Options) error {
 		return err
 	}
 	if j.writer, err = newWriter(ctx, j.write); err != nil {
+		return err
+	}
+	if j.opened, err = j.writer.version(ctx); err != nil {
 		return err
 	}
 	j.queue = group.New(o.MaxWaiting, j.commit)

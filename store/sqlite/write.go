@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	sqlite3 "modernc.org/sqlite/lib"
@@ -32,7 +33,7 @@ func (j *Journal) commit(ops []operation) {
 	if err != nil {
 		err = fileError(j.path, err)
 		j.wrote.Store(0)
-	} else {
+	} else if writes(ops) {
 		j.wrote.Store(time.Now().UnixNano())
 	}
 	for i, op := range ops {
@@ -42,6 +43,14 @@ func (j *Journal) commit(ops []operation) {
 			op.end(refusals[i])
 		}
 	}
+}
+
+// writes reports whether operations have anything to write.
+func writes(ops []operation) bool {
+	return slices.ContainsFunc(ops, func(op operation) bool {
+		_, only := op.(*look)
+		return !only
+	})
 }
 
 // writer is the one connection that writes, and its statements.
