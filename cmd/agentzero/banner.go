@@ -12,23 +12,28 @@ import (
 
 // banner is what a person who has started the gateway wants to know: where it
 // is, who answers, and how to get in. It is the only place where a pairing code
-// is printed, and goes to standard output, not to the log.
-func (g *gateway) banner() string {
+// is printed, and goes to standard output, not to the log; without withCode it
+// can go to either.
+func (g *gateway) banner(withCode bool) string {
+	return "agentzero " + readVersion().Version + "\n" + strings.Join(g.bannerLines(withCode), "\n") + "\n"
+}
+
+// bannerLines are those of the banner but the first.
+func (g *gateway) bannerLines(withCode bool) []string {
 	url := baseURL(g.listener.Addr())
-	var b strings.Builder
-	fmt.Fprintf(&b, "agentzero %s\n", readVersion().Version)
-	line := func(name, text string) { fmt.Fprintf(&b, "  %-10s %s\n", name, text) }
+	var lines []string
+	line := func(name, text string) { lines = append(lines, fmt.Sprintf("  %-10s %s", name, text)) }
 	line("address", url)
 	line("dashboard", url+"/")
 	line("agent", describeAgent(g.config))
-	for i, text := range g.describePairing(url) {
+	for i, text := range g.describePairing(url, withCode) {
 		name := "pairing"
 		if i > 0 {
 			name = ""
 		}
 		line(name, text)
 	}
-	return b.String()
+	return lines
 }
 
 // baseURL is where a client on this machine finds the gateway.
@@ -74,11 +79,14 @@ func firstOf(values ...string) string {
 }
 
 // describePairing tells how to get a token, in one line or several.
-func (g *gateway) describePairing(url string) []string {
+func (g *gateway) describePairing(url string, withCode bool) []string {
 	if !g.config.Gateway.RequirePairing {
 		return []string{"off: everybody on this machine may use the gateway"}
 	}
 	if code, expires, ok := g.keyring.PairingCode(); ok {
+		if !withCode {
+			return []string{"no client is paired yet; to get a token: agentzero token create --name NAME"}
+		}
 		return []string{
 			fmt.Sprintf("one-time code %s, good for %.0f minutes:", code, time.Until(expires).Minutes()),
 			fmt.Sprintf("curl -X POST -H 'X-Pairing-Code: %s' %s/pair", code, url),

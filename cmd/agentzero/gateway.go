@@ -30,9 +30,15 @@ SIGHUP reads the configuration again.`,
   AGENTZERO_AGENT__PROVIDER=local AGENTZERO_PROVIDERS__LOCAL__KIND=ollama agentzero gateway`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.runGateway(cmd.Context(), &f)
+			return a.runGateway(cmd.Context(), &f, a.foreground())
 		},
 	}
+	f.define(cmd)
+	return cmd
+}
+
+// define makes the flags of a command.
+func (f *gatewayFlags) define(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringVar(&f.host, "host", "", "`address` to listen on (gateway.host)")
 	flags.StringVar(&f.port, "port", "", "`port` to listen on, 0 for any that is free (gateway.port)")
@@ -48,7 +54,22 @@ SIGHUP reads the configuration again.`,
 	} {
 		mustComplete(cmd.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp)))
 	}
-	return cmd
+}
+
+// args are the flags as a command line gives them.
+func (f *gatewayFlags) args() []string {
+	var args []string
+	for _, flag := range []struct{ name, value string }{
+		{"--host", f.host}, {"--port", f.port}, {"--log-level", f.logLevel}, {"--log-format", f.logFormat},
+	} {
+		if flag.value != "" {
+			args = append(args, flag.name, flag.value)
+		}
+	}
+	if f.demo {
+		args = append(args, "--demo")
+	}
+	return args
 }
 
 // overrides are the keys that the flags set.

@@ -17,6 +17,7 @@ const (
 	exitOK      = 0
 	exitFailure = 1 // the command was understood, and failed
 	exitUsage   = 2 // the command line is wrong
+	exitStopped = 3 // status: no gateway runs, as LSB's init scripts say
 )
 
 // app is what all commands share.
@@ -42,6 +43,10 @@ func (a *app) run(ctx context.Context, args []string) int {
 	cmd, err := root.ExecuteContextC(ctx)
 	if err == nil {
 		return exitOK
+	}
+	var silent *exitError
+	if errors.As(err, &silent) {
+		return silent.code
 	}
 	var usage *usageError
 	if running && !errors.As(err, &usage) {
@@ -95,6 +100,9 @@ webhooks, and keeps each conversation in an actor of its own.`,
 
 	root.AddCommand(
 		newGatewayCommand(a),
+		newDaemonCommand(a),
+		newStatusCommand(a),
+		newHealthCommand(a),
 		newTokenCommand(a),
 		newSessionsCommand(a),
 		newBackupCommand(a),
@@ -120,6 +128,11 @@ func mustComplete(err error) {
 type usageError struct{ message string }
 
 func (e *usageError) Error() string { return e.message }
+
+// exitError ends a command with an exit code that says all there is to say.
+type exitError struct{ code int }
+
+func (e *exitError) Error() string { return fmt.Sprintf("exit code %d", e.code) }
 
 // adopt prepares a command and those below it. A group answers a word that is
 // no command of it with an error, where cobra would show its help and succeed.

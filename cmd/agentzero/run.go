@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"os"
 	"os/signal"
+	"sync"
 	"syscall"
 	"time"
 
@@ -16,6 +18,7 @@ import (
 	"agentzero/actors"
 	"agentzero/auth"
 	"agentzero/config"
+	"agentzero/daemon"
 	"agentzero/store"
 	"agentzero/transport"
 )
@@ -24,10 +27,12 @@ import (
 type gateway struct {
 	app      *app
 	flags    *gatewayFlags
+	manner   manner
 	config   *config.Config
 	level    *slog.LevelVar
 	log      *slog.Logger
 	metrics  *transport.Metrics
+	home     *daemon.Lock // on the data directory
 	keyring  *auth.Keyring
 	agent    *liveAgent
 	journal  store.Journal
@@ -37,38 +42,58 @@ type gateway struct {
 	server   *transport.Server
 }
 
+// manner is how a gateway runs: by itself, or as a daemon.
+type manner struct {
+	// log takes the log.
+	log io.Writer
+	// logFile is the path of the log, "" where it is no file.
+	logFile string
+	// announce tells the person who started it that it serves.
+	announce func(*gateway) error
+	// args would start it again.
+	args []string
+}
+
+// foreground is the manner of `agentzero gateway`.
+func (a *app) foreground() manner {
+	return manner{log: a.stderr, announce: func(g *gateway) error {
+		_, err := fmt.Fprint(a.stdout, g.banner(true))
+		return err
+	}}
+}
+
 // runGateway starts a gateway, serves, and stops it. Its error is one sentence
 // for the person who started it.
-func (a *app) runGateway(ctx context.Context, f *gatewayFlags) error {
+func (a *app) runGateway(ctx context.Context, f *gatewayFlags, m manner) error {
 	c, err := a.loadConfig(f.overrides()...)
 	if err != nil {
 		return err
 	}
+	supervisor := daemon.NewSupervisor()
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer signal.Stop(signals)
 
-	g := &gateway{app: a, flags: f, config: c, level: new(slog.LevelVar)}
-	g.log = newLogger(a.stderr, c.Log, g.level)
+	g := &gateway{app: a, flags: f, manner: m, config: c, level: new(slog.LevelVar)}
+	g.log = newLogger(m.log, c.Log, g.level)
 	if err := g.start(); err != nil {
-		return err
+		return errors.Join(err, g.home.Release())
 	}
 	served := make(chan error, 1)
 	go func() { served <- g.server.Serve(g.listener) }()
-	if _, err := fmt.Fprint(a.stdout, g.banner()); err != nil {
-		g.log.Warn("the banner could not be printed", "error", err)
-	}
+	g.tell()
 	g.log.Info("gateway started", "address", g.listener.Addr().String(), "version", readVersion().Version)
 	life, end := context.WithCancel(ctx)
-	resumed := make(chan struct{})
-	go func() {
-		defer close(resumed)
-		g.resume(life)
-	}()
+	var beside sync.WaitGroup
+	beside.Go(func() { g.resume(life) })
+	beside.Go(func() { supervisor.Watch(life, g.alive) })
+	supervisor.Ready("serving " + baseURL(g.listener.Addr()))
 	failure := g.serve(ctx, signals, served)
-	end()
-	<-resumed
+	supervisor.Stopping("finishing what runs")
 	g.stop(signals)
+	end()
+	beside.Wait()
+	g.release()
 	return failure
 }
 
@@ -83,7 +108,10 @@ func (g *gateway) start() error {
 	for _, warning := range warnings {
 		g.log.Warn(warning)
 	}
-	// The port first: a gateway that is running already is what people meet most.
+	// A gateway that is running already is what people meet most.
+	if g.home, err = lockHome(c); err != nil {
+		return err
+	}
 	if g.listener, err = net.Listen("tcp", c.Gateway.Address()); err != nil {
 		return listenError(c.Gateway, err)
 	}
@@ -182,6 +210,13 @@ func (g *gateway) stop(signals <-chan os.Signal) {
 	}
 	g.unlock()
 	g.log.Info("gateway stopped", "interrupted_turns", interrupted)
+}
+
+// release lets another gateway have the data directory.
+func (g *gateway) release() {
+	if err := g.home.Release(); err != nil {
+		g.log.Error("not closed well", "part", "lock", "error", err)
+	}
 }
 
 // reload takes up what has changed in the configuration and can.

@@ -65,8 +65,8 @@ func build(path string) error {
 	return nil
 }
 
-// binary returns the absolute path of the gateway's binary.
-func binary() (string, error) {
+// Binary returns the absolute path of the gateway's binary.
+func Binary() (string, error) {
 	path := os.Getenv(BinaryEnv)
 	if path == "" {
 		return "", errors.New(BinaryEnv + " is not set: the package's TestMain must call gateway.Main")

@@ -19,7 +19,7 @@ type Result struct {
 // folder and without any AGENTZERO_ variable but those of env.
 func Command(t testing.TB, env []string, args ...string) Result {
 	t.Helper()
-	path, err := binary()
+	path, err := Binary()
 	if err != nil {
 		t.Fatalf("gateway: %v", err)
 	}

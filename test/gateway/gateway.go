@@ -78,7 +78,7 @@ func Start(t testing.TB, o Options) *Gateway {
 
 func start(t testing.TB, o Options) (*Gateway, error) {
 	t.Helper()
-	binary, err := binary()
+	binary, err := Binary()
 	if err != nil {
 		return nil, err
 	}
