@@ -241,6 +241,9 @@ func TestAMessageToASessionThatTheJournalHasForgottenBeginsItAnew(t *testing.T) 
 func TestAWatchedSessionWhoseJournalHasGoneOnIsReadAnew(t *testing.T) {
 	j := newJournal()
 	s, _ := scriptedSystem(t, Options{Journal: j})
+	if _, err := s.Create(chat, nil); err != nil {
+		t.Fatal(err)
+	}
 	watcher := subscribe(t, s, chat, Subscribe{Live: true, Create: true})
 	j.takeOver(t, `{"by":"other"}`)
 	if _, err := s.Start(chat, message("one"), nil); err != nil {

@@ -167,6 +167,9 @@ func TestAcceptanceIsDurableBeforeItIsToldAndBeforeTheModelIsCalled(t *testing.T
 func TestEventsOfATurnStayInOrderHoweverLateTheJournalAnswers(t *testing.T) {
 	j := newJournal()
 	s := testSystem(t, Options{Journal: j, Agent: echo})
+	if _, err := s.Create(chat, nil); err != nil {
+		t.Fatal(err)
+	}
 	all := subscribe(t, s, chat, Subscribe{Live: true, Create: true})
 	j.next(t, journalCreated)
 	j.hold()

@@ -119,13 +119,17 @@ type Cancelled struct{ Turns []string }
 // Subscribe asks to watch a session. It is replied to with [Subscribed] or
 // [Refusal].
 type Subscribe struct {
-	// Create makes the session where there is none.
+	// Create makes the session where there is none. Until its first message it is
+	// in memory only, as long as it is watched.
 	Create bool
 	// Live starts at the present end of the log; otherwise the watcher starts
 	// past After, which must be of the epoch named ("" is the present one).
-	Live  bool
-	Epoch string
-	After uint64
+	Live bool
+	// FromTurn starts, with Live, at the beginning of the turn that runs, where the
+	// log still has it.
+	FromTurn bool
+	Epoch    string
+	After    uint64
 
 	counted bool // the actor's: the watcher was let in
 	looked  bool // the actor's: the journal was asked for what the log has not
@@ -167,8 +171,14 @@ type Listed struct {
 // ReadMessages asks for the [Conversation].
 type ReadMessages struct{}
 
-// Conversation is what was said in a session.
-type Conversation struct{ Items []Item }
+// Conversation is what was said in a session. Behind it stand, marked as open, the
+// messages that are not answered yet and the running answer so far.
+type Conversation struct {
+	Items []Item
+	// Epoch and Seq are the position in the log up to which it tells.
+	Epoch string
+	Seq   uint64
+}
 
 // DeleteSession ends a session and forgets it. It is replied to with [Deleted].
 type DeleteSession struct {

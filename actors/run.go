@@ -30,6 +30,7 @@ func (s *session) run(t *turn) {
 	s.system.ledger.running.Add(1)
 	messages, left := s.conversation(t, s.system.live.Load())
 	s.event(t, EventStarted, TurnEvent{LeftOut: left})
+	t.begin = s.log.newest()
 	s.noteStart(t)
 
 	ctx, cancel := s.turnContext(t)

@@ -293,7 +293,9 @@ func (s *session) rest(ctx actor.Context) {
 }
 
 // wanted reports whether there is a session to be kept in memory.
-func (s *session) wanted() bool { return s.refusal == nil && (s.watched > 0 || s.exists) }
+func (s *session) wanted() bool {
+	return s.refusal == nil && (s.watched > 0 || s.exists && (s.kept || len(s.writing) > 0))
+}
 
 // passivate stops a session that nobody needs now. The next message revives it.
 func (s *session) passivate(ctx actor.Context, now bool) {

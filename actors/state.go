@@ -38,9 +38,18 @@ type Item struct {
 	At      time.Time
 	// Interrupted marks an answer that was cut short.
 	Interrupted bool
+	// Open is "" for what is settled, OpenQueued or OpenRunning for what belongs to
+	// a turn that has not ended.
+	Open string
 
 	place uint64 // in the journal, where its turn was accepted
 }
+
+// The states of what is not settled.
+const (
+	OpenQueued  = "queued"
+	OpenRunning = "in_progress"
+)
 
 type usage struct {
 	Prompt     int64 `json:"prompt_tokens"`

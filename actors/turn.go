@@ -47,6 +47,7 @@ type turn struct {
 
 	ticket   *ticket
 	heldAt   uint64      // number of its last event, while that waits for the journal
+	begin    uint64      // number of its EventStarted, 0 before it
 	saved    uint64      // number of the last delta that was written down
 	unsaved  int         // bytes of the deltas since then
 	saver    *time.Timer // until the next ones are

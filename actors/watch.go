@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -14,8 +15,7 @@ import (
 // subscribe lets a watcher in at the position it asks for.
 func (s *session) subscribe(m *Subscribe, sender *actor.PID) {
 	if m.Create && s.refusal == nil && !s.exists {
-		s.make(nil)
-		s.appendMade(&made{})
+		s.make(nil) // the first message writes it down
 	}
 	if !s.known(sender) {
 		return
@@ -24,6 +24,12 @@ func (s *session) subscribe(m *Subscribe, sender *actor.PID) {
 	switch {
 	case m.Live:
 		after = s.log.position()
+		if t := s.current; m.FromTurn && t != nil && t.begin > s.log.beginning() && t.begin <= after {
+			after = t.begin - 1
+		}
+	case (m.Epoch == "" || m.Epoch == s.log.epoch) && after > s.log.newest():
+		s.refuse(sender, RefusedGap, "the session has no such position: its newest is "+strconv.FormatUint(s.log.position(), 10)+"; read its messages", 0)
+		return
 	case (m.Epoch == "" || m.Epoch == s.log.epoch) && !m.looked && s.entry.older && after < s.log.beginning():
 		s.lookBack(m, sender)
 		return
@@ -136,7 +142,7 @@ func (s *session) create(m *CreateSession, sender *actor.PID) {
 	case s.refusal != nil:
 		s.respond(sender, s.refusal)
 		return
-	case s.exists:
+	case s.exists && (s.last > 0 || s.busy()):
 		s.refuse(sender, RefusedExists, "a session of this id exists already", 0)
 		return
 	}
@@ -229,8 +235,9 @@ func (s *session) readMessages(sender *actor.PID) {
 	if !s.known(sender) {
 		return
 	}
+	open, epoch, seq := s.unsettled(), s.log.epoch, s.log.position()
 	if s.whole() {
-		s.respond(sender, &Conversation{Items: s.items[:len(s.items):len(s.items)]})
+		s.respond(sender, &Conversation{Items: append(s.items[:len(s.items):len(s.items)], open...), Epoch: epoch, Seq: seq})
 		return
 	}
 	if !s.system.background(func() {
@@ -239,10 +246,37 @@ func (s *session) readMessages(sender *actor.PID) {
 			s.refuse(sender, RefusedUnavailable, "the session's journal cannot be read", time.Second)
 			return
 		}
+		for _, item := range open { // unless it was settled meanwhile
+			if !slices.ContainsFunc(c.Items, func(i Item) bool { return i.Open == "" && i.Turn == item.Turn }) {
+				c.Items = append(c.Items, item)
+			}
+		}
+		c.Epoch, c.Seq = epoch, seq
 		s.respond(sender, c)
 	}) {
 		s.refuse(sender, RefusedDraining, "the gateway is shutting down", time.Second)
 	}
+}
+
+// unsettled is what was accepted and has not ended, in the order in which it runs,
+// with the running answer so far.
+func (s *session) unsettled() (items []Item) {
+	for _, t := range append([]*turn{s.current}, s.queue...) {
+		if t == nil || t.phase < phaseQueued || t.phase > phaseRunning || t.end != 0 {
+			continue
+		}
+		open := OpenQueued
+		if t.phase == phaseRunning {
+			open = OpenRunning
+		}
+		for _, m := range t.said {
+			items = append(items, Item{Message: m, Turn: t.Turn, At: t.accepted, Open: open})
+		}
+		if t.phase == phaseRunning && t.spoke {
+			items = append(items, Item{Message: t.answer.Message(), Turn: t.Turn, At: time.Now(), Open: open})
+		}
+	}
+	return items
 }
 
 // known refuses what is asked of a session that is not there.

@@ -31,6 +31,7 @@ type Router struct {
 	defaultName  string
 	defaultModel string
 	names        []string // of agents, sorted
+	ready        readiness
 }
 
 var (

@@ -25,8 +25,8 @@ func (s *Server) sessionEvents(ctx *fasthttp.RequestCtx, r *request) error {
 	var refusal *actors.Refusal
 	if eventSource && asRefusal(err, &refusal) && refusal.Code == actors.RefusedGap {
 		// An EventSource reconnects for ever on an error status; the gap is told
-		// as an event, and the live stream follows.
-		if sub, err = s.options.Sessions.Subscribe(key, actors.Subscribe{Live: true}); err == nil {
+		// as an event, and the running turn or the live stream follows.
+		if sub, err = s.options.Sessions.Subscribe(key, actors.Subscribe{Live: true, FromTurn: true}); err == nil {
 			return s.streamEvents(ctx, r, key, sub, gapEvent(key, refusal))
 		}
 	}

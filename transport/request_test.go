@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"strings"
@@ -324,7 +325,8 @@ func TestARetryIsTheSameTurn(t *testing.T) {
 }
 
 func TestReadinessAsksTheStoreAndTheProvider(t *testing.T) {
-	r := newRig(t, func(s *settings) { s.ReadyChecksModels = true })
+	var failure error
+	r := newRig(t, func(s *settings) { s.AgentReady = func(context.Context) error { return failure } })
 	check := func(status int, want map[string]string) {
 		t.Helper()
 		got := r.ask("GET", "/health/ready", "", "Authorization:")
@@ -337,7 +339,6 @@ func TestReadinessAsksTheStoreAndTheProvider(t *testing.T) {
 		}
 	}
 	check(200, map[string]string{"status": "ok", "store": "ok", "provider": "ok"})
-	err := error(http.ErrServerClosed)
-	r.agent.models.Store(&err)
+	failure = http.ErrServerClosed
 	check(503, map[string]string{"status": "unavailable", "store": "ok", "provider": "failing"})
 }

@@ -101,8 +101,9 @@ type Options struct {
 	Loopback bool
 	// TrustedProxies may tell a client's address in X-Forwarded-For.
 	TrustedProxies []netip.Prefix
-	// ReadyChecksModels makes /health/ready ask the provider.
-	ReadyChecksModels bool
+	// AgentReady makes /health/ready ask whether there is an agent that answers; nil
+	// asks nobody.
+	AgentReady func(context.Context) error
 
 	// MaxBodyBytes is the largest request body; 0 is 10 MiB.
 	MaxBodyBytes int

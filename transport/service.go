@@ -25,8 +25,8 @@ func (s *Server) health(ctx *fasthttp.RequestCtx, _ *request) error {
 	return writeJSON(ctx, map[string]string{"status": status})
 }
 
-// ready answers GET /health/ready: the store takes events and, where configured,
-// the provider answers.
+// ready answers GET /health/ready: the store takes events, and there is an agent
+// whose provider answers.
 func (s *Server) ready(ctx *fasthttp.RequestCtx, r *request) error {
 	if s.draining.Load() {
 		return s.health(ctx, r)
@@ -40,10 +40,9 @@ func (s *Server) ready(ctx *fasthttp.RequestCtx, r *request) error {
 		}
 	}
 	bad("store", s.options.Sessions.Ping(s.life))
-	if s.options.ReadyChecksModels {
+	if s.options.AgentReady != nil {
 		checks["provider"] = "ok"
-		_, err := s.options.Models.Models(s.life)
-		bad("provider", err)
+		bad("provider", s.options.AgentReady(s.life))
 	}
 	return writeJSON(ctx, checks)
 }

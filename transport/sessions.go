@@ -215,13 +215,22 @@ func (s *Server) readMessages(ctx *fasthttp.RequestCtx, r *request) error {
 		Turn        string        `json:"turn_id"`
 		Created     int64         `json:"created"`
 		Interrupted bool          `json:"interrupted"`
+		Status      string        `json:"status"`
 	}
 	list := struct {
-		Object string `json:"object"`
-		Data   []item `json:"data"`
-	}{Object: "list", Data: make([]item, len(c.Items))}
+		Object    string `json:"object"`
+		Data      []item `json:"data"`
+		LastEvent string `json:"last_event_id"`
+	}{"list", make([]item, len(c.Items)), c.Epoch + "-" + strconv.FormatUint(c.Seq, 10)}
 	for i, it := range c.Items {
-		list.Data[i] = item{it.Message, it.Message.Role, it.Message.Text, it.Turn, it.At.Unix(), it.Interrupted}
+		status := it.Open
+		switch {
+		case it.Interrupted:
+			status = "interrupted"
+		case status == "":
+			status = "completed"
+		}
+		list.Data[i] = item{it.Message, it.Message.Role, it.Message.Text, it.Turn, it.At.Unix(), it.Interrupted, status}
 	}
 	return writeJSON(ctx, list)
 }

@@ -139,6 +139,7 @@ func (s *Server) newWebSocket(ctx *fasthttp.RequestCtx, r *request) (*socket, ac
 		return nil, at, badRequest("session", err.Error())
 	}
 	ws.key.Name, ws.joined = name, true
+	at.FromTurn = true // who joins in the middle of an answer hears all of it
 	if after != "" {
 		if at, err = parsePosition("after", after); err != nil {
 			return nil, at, err

@@ -331,6 +331,38 @@ func TestARetryOfARunningTurnIsToldOnce(t *testing.T) {
 	}
 }
 
+// Who joins in the middle of an answer hears all of it, once, whether the message
+// comes again or not.
+func TestARetryAfterJoiningARunningTurnTellsNothingTwice(t *testing.T) {
+	r := newRig(t)
+	const message = `{"message":"x","idempotency_key":"k"}`
+	first := r.socket("?session=s")
+	first.say(message)
+	turn := r.agent.next()
+	turn.says("a")
+	if f := first.next(); f.Delta != "a" {
+		t.Fatalf("%+v", f)
+	}
+	late := r.socket("?session=s")
+	if f := late.next(); f.Delta != "a" {
+		t.Fatalf("joined later: %+v", f)
+	}
+	turn.says("b")
+	if f := late.next(); f.Delta != "b" {
+		t.Fatalf("%+v", f)
+	}
+	late.say(message)
+	late.say(`{"type":"cancel","turn":"none"}`) // its answer tells that the retry was taken
+	if f := late.next(); f.Code != CodeNotFound {
+		t.Errorf("after the retry: %+v", f)
+	}
+	turn.says("c")
+	turn.finish()
+	if text, end := late.answer(); text != "c" || end.Type != "done" {
+		t.Errorf("%q %+v", text, end)
+	}
+}
+
 func TestAMessageThatIsTooLargeClosesTheSocket(t *testing.T) {
 	r := newRig(t, func(s *settings) { s.MaxBodyBytes = 1000 })
 	ws := r.socket("")

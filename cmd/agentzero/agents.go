@@ -43,6 +43,11 @@ func (a *liveAgent) Models(ctx context.Context) ([]agent.Model, error) {
 	return a.current.Load().catalog.Models(ctx)
 }
 
+// Ready tells whether the default provider answers.
+func (a *liveAgent) Ready(ctx context.Context) error {
+	return a.current.Load().router.Ready(ctx)
+}
+
 // replace takes the providers of another configuration.
 func (a *liveAgent) replace(c *config.Config) {
 	a.current.Swap(newProviders(c, a.metrics)).close()

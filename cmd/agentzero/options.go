@@ -54,7 +54,7 @@ func serverOptions(c *config.Config, g *gateway) transport.Options {
 		RequirePairing:    h.RequirePairing,
 		Loopback:          h.Loopback(),
 		TrustedProxies:    h.TrustedProxies,
-		ReadyChecksModels: c.Agent.Provider != "",
+		AgentReady:        g.agent.Ready,
 		MaxBodyBytes:      int(h.MaxBodyBytes),
 		MaxConnections:    h.MaxConnections,
 		ReadTimeout:       h.ReadTimeout,
