@@ -9,7 +9,9 @@ FUZZTIME  ?= 60s
 # REQUIRE_ALL=1 makes a test fail where it would skip because a real part is
 # missing.
 REQUIRE_ALL ?=
-# PKG narrows test, race, fuzz, bench and lint to some packages.
+# RESULTS=1 makes bench write its table and plots into bench/RESULTS.md and .html.
+RESULTS   ?=
+# PKG narrows test, race, fuzz, bench-code and lint to some packages.
 PKG       ?= ./...
 TESTFLAGS ?=
 # What runs inside the test's own process is tested a second time under the race
@@ -22,7 +24,7 @@ export AGENTZERO_TEST_SKIPS := $(SKIPS)
 export REQUIRE_ALL
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test race conformance test-llm fuzz bench lint deps clean
+.PHONY: help run build test race conformance test-llm fuzz bench bench-code lint deps clean
 
 help: ## Show this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,7 +51,10 @@ test-llm: build ## Chat with a real local model through the gateway
 fuzz: ## Run each fuzz target for FUZZTIME (60s), one after another
 	@test/fuzz.sh $(FUZZTIME) $(PKG)
 
-bench: ## Run the benchmarks of the code
+bench: ## Measure the gateway beside nginx and the floor, in under 10 minutes (RESULTS=1 keeps it in bench/RESULTS.md)
+	@RESULTS='$(RESULTS)' bench/run.sh
+
+bench-code: ## Run the benchmarks of the code
 	go test -run '^$$' -bench . -benchmem $(TESTFLAGS) $(PKG)
 
 lint: ## gofmt, go vet, staticcheck, and govulncheck where its database is to be had

@@ -4,7 +4,8 @@
 #
 #   bench/run.sh [OUT]     results go to OUT (default bin/bench)
 #   STREAMS, ROUNDS, SECONDS_EACH and WS_SESSIONS change what is measured,
-#   NICE=-10 puts it before everything else on the machine (needs root).
+#   NICE=-10 puts it before everything else on the machine (needs root),
+#   RESULTS=1 puts the new table into RESULTS.md and the plots into RESULTS.html.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -20,12 +21,36 @@ mkdir -p "$OUT"
 work=$(mktemp -d)
 pids=()
 
+# stop ends what was started: by a request, and after 10 s by force.
 stop() {
-	for pid in "${pids[@]}"; do kill "$pid" 2>/dev/null || true; done
-	for pid in "${pids[@]}"; do wait "$pid" 2>/dev/null || true; done
+	[ ${#pids[@]} -gt 0 ] || return 0
+	kill "${pids[@]}" 2>/dev/null || true
+	for _ in $(seq 100); do
+		kill -0 "${pids[@]}" 2>/dev/null || break
+		sleep 0.1
+	done
+	for pid in "${pids[@]}"; do
+		kill -KILL "$pid" 2>/dev/null || true
+		wait "$pid" 2>/dev/null || true
+	done
 	pids=()
 }
 trap 'stop; rm -rf "$work"' EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+fail() {
+	echo "bench: $*" >&2
+	exit 1
+}
+
+# free PORT...: an old server there would be measured in the place of ours.
+free() {
+	local port
+	for port in "$@"; do
+		if (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then fail "something listens on port $port already; end it first"; fi
+	done
+}
 
 # start NAME COMMAND...: a process of its own group, which counts as one to the
 # scheduler however many others the machine runs.
@@ -50,14 +75,19 @@ ready() {
 CGO_ENABLED=0 go build -trimpath -o bin/agentzero ./cmd/agentzero
 CGO_ENABLED=0 go build -trimpath -o $bench ./cmd/agentzero-bench
 if ! command -v nginx >/dev/null; then
-	if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
-		apt-get install -y --no-install-recommends nginx-light >/dev/null
-	else
-		echo "nginx is missing: install it, or run this as root on Debian" >&2
-		exit 1
+	if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
+		fail "nginx is missing, and only root on Debian can have it installed here: install nginx-light by hand"
 	fi
+	echo "bench: installing nginx-light" >&2
+	DEBIAN_FRONTEND=noninteractive apt-get install -yqq --no-install-recommends nginx-light >/dev/null ||
+		{ apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -yqq --no-install-recommends nginx-light >/dev/null; } ||
+		fail "nginx-light could not be installed"
 fi
-[ "$(ulimit -n)" -ge 16000 ] || ulimit -n 16000
+# A stream takes two files in the server between; an idle WebSocket takes one.
+files_needed=16000
+if [ "$(ulimit -n)" != unlimited ] && [ "$(ulimit -n)" -lt $files_needed ]; then
+	ulimit -n $files_needed 2>/dev/null || fail "$files_needed open files are needed, but only $(ulimit -Hn) are allowed: raise the hard limit of ulimit -n"
+fi
 
 cat >"$work/nginx.conf" <<NGINX
 daemon off;
@@ -98,6 +128,7 @@ level = "warn"
 TOML
 
 start_all() {
+	free 18701 18702 18703 18704 18705
 	start upstream $bench upstream
 	start floor $bench floor
 	start floor-stream $bench floor --variant body-stream --listen 127.0.0.1:18703
@@ -129,6 +160,7 @@ for n in $STREAMS; do
 		--vs nginx=http://127.0.0.1:18705 --vs floor=http://127.0.0.1:18702 \
 		--vs floor-stream=http://127.0.0.1:18703 --vs agentzero=$gateway --json "$OUT/streams-$n.json"
 	files+=("$OUT/streams-$n.json")
+	$bench fates $gateway >&2
 	stop
 done
 if [[ " $STREAMS " == *" 500 "* ]]; then
@@ -147,3 +179,20 @@ if [ "$WS_SESSIONS" -gt 0 ]; then
 fi
 rm -f "$OUT/last.txt"
 $bench compare "${files[@]}" --html "$OUT/report.html" --markdown "$OUT/report.md"
+echo "bench: the report is $OUT/report.html and $OUT/report.md"
+
+# The table stands between two marks of RESULTS.md; what people wrote around it stays.
+if [ -n "${RESULTS:-}" ]; then
+	awk -v table="$OUT/report.md" '
+		/^<!-- end of the table -->$/ { within = 0 }
+		!within { print }
+		/^<!-- table, written by make bench RESULTS=1 -->$/ {
+			within = 1
+			print ""
+			while ((getline line < table) > 0) print line
+			print ""
+		}' bench/RESULTS.md >"$work/RESULTS.md"
+	cp "$work/RESULTS.md" bench/RESULTS.md
+	cp "$OUT/report.html" bench/RESULTS.html
+	echo "bench: bench/RESULTS.md and RESULTS.html are new; its first table and its words are yours to bring up to date"
+fi

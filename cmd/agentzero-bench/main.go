@@ -54,6 +54,6 @@ it, and let "agentzero-bench run" ask that server.`,
 	}
 	root.SetOut(a.stdout)
 	root.SetErr(a.stderr)
-	root.AddCommand(newUpstreamCommand(a), newFloorCommand(a), newRunCommand(a), newCompareCommand(a), newScenarioCommand(a))
+	root.AddCommand(newUpstreamCommand(a), newFloorCommand(a), newRunCommand(a), newCompareCommand(a), newScenarioCommand(a), newFatesCommand(a))
 	return root
 }

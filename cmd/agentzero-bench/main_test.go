@@ -4,7 +4,10 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"io"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -88,6 +91,27 @@ func TestScenariosAreListedAndRun(t *testing.T) {
 	}
 }
 
+func TestAMessageWithoutAFateIsFound(t *testing.T) {
+	for name, test := range map[string]struct {
+		ended string
+		code  int
+	}{"all have one": {"3", 0}, "one has none": {"2", 1}} {
+		t.Run(name, func(t *testing.T) {
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				_, _ = io.WriteString(w, "agentzero_turns_accepted_total 4\nagentzero_running_turns 1\nagentzero_turns_total{fate=\"answered\"} "+test.ended+"\n")
+			}))
+			defer server.Close()
+			code, out, errs := command(t, "fates", server.URL, "--wait", "0s")
+			if code != test.code || !strings.Contains(out, "4 accepted, 1 in flight, "+test.ended+" answered") {
+				t.Errorf("exit %d, %q, %q", code, out, errs)
+			}
+			if test.code == 1 && !strings.Contains(errs, "4 messages were accepted, but 3 are accounted for") {
+				t.Errorf("the error is %q", errs)
+			}
+		})
+	}
+}
+
 func TestMistakesAreSaidInOneLine(t *testing.T) {
 	for want, args := range map[string][]string{
 		"no http://":            {"run", "127.0.0.1"},
@@ -100,6 +124,7 @@ func TestMistakesAreSaidInOneLine(t *testing.T) {
 		"no NAME=URL":           {"compare", "--vs", "http://127.0.0.1:1"},
 		"no floor \"cellar\"":   {"floor", "--variant", "cellar"},
 		"tokens is -1":          {"upstream", "--tokens", "-1"},
+		"tells of no turns":     {"fates", model(t)},
 		"unknown command":       {"walk"},
 		"the URL of one server": {"scenario", "steady"},
 	} {
