@@ -24,7 +24,7 @@ export AGENTZERO_TEST_SKIPS := $(SKIPS)
 export REQUIRE_ALL
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test race conformance test-llm fuzz bench bench-code lint deps clean
+.PHONY: help run build build-bench test race conformance test-llm fuzz bench bench-code lint deps clean
 
 help: ## Show this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ run: build ## Build the gateway and start it with the built-in demo agent
 
 build: ## Build the static binary, bin/agentzero
 	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN) ./cmd/agentzero
+
+build-bench: ## Build the load harness, bin/agentzero-bench
+	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o bin/agentzero-bench ./cmd/agentzero-bench
 
 test: build ## Run all tests; the real parts this machine lacks are skipped aloud
 	@RACE_PKG='$(RACE_PKG)' test/run.sh -timeout 30m $(TESTFLAGS) $(PKG)
