@@ -78,6 +78,9 @@ const eventOverhead = 72
 type Log struct {
 	epoch string
 	limit int
+	// passing logs drop what all their watchers have read: nobody can come back
+	// for it.
+	passing bool
 
 	mu     sync.Mutex
 	events []Event // their numbers may have holes
@@ -87,6 +90,7 @@ type Log struct {
 	bytes  int
 	slab   []byte // the bytes of new events are copied here
 	subs   []*Subscription
+	rung   []*Subscription // those to be notified when mu is unlocked
 	closed bool
 	why    string // it was closed, or ""
 }
@@ -158,7 +162,7 @@ func (l *Log) append(batch ...pending) uint64 {
 		return 0
 	}
 	l.mu.Lock()
-	defer l.mu.Unlock()
+	defer l.unlock()
 	return l.add(batch)
 }
 
@@ -166,7 +170,7 @@ func (l *Log) append(batch ...pending) uint64 {
 // released: they are numbered before they are certain.
 func (l *Log) hold(batch ...pending) (last uint64) {
 	l.mu.Lock()
-	defer l.mu.Unlock()
+	defer l.unlock()
 	l.held = append(l.held, held{l.last + 1, l.last + uint64(len(batch))})
 	return l.add(batch)
 }
@@ -175,7 +179,7 @@ func (l *Log) hold(batch ...pending) (last uint64) {
 // place of the last of them, where it is given.
 func (l *Log) release(last uint64, final *pending) {
 	l.mu.Lock()
-	defer l.mu.Unlock()
+	defer l.unlock()
 	i := slices.IndexFunc(l.held, func(h held) bool { return h.last == last })
 	if i < 0 {
 		return
@@ -202,7 +206,7 @@ func (l *Log) show(before uint64) {
 		for k := from; k < len(l.events) && l.events[k].Seq <= l.seen(); k++ {
 			s.end(&l.events[k])
 		}
-		s.notify()
+		l.ring(s)
 	}
 }
 
@@ -239,6 +243,9 @@ const (
 func (l *Log) keep(data []byte) []byte {
 	if cap(l.slab)-len(l.slab) < len(data) {
 		size := min(max(minSlab, 2*cap(l.slab)), maxSlab)
+		if l.passing {
+			size = minSlab // it is let go of soon
+		}
 		l.slab = make([]byte, 0, max(size, len(data)))
 	}
 	start := len(l.slab)
@@ -251,6 +258,10 @@ func (l *Log) keep(data []byte) []byte {
 // what stands before it, nor is pushed out by the next. Those that were not seen
 // yet always stay.
 func (l *Log) trim() {
+	if l.passing {
+		l.forget()
+		return
+	}
 	drop := 0
 	for seen := l.seen(); drop < len(l.events)-1 && l.events[drop].Seq <= seen; drop++ {
 		size := l.events[drop].bytes()
@@ -265,6 +276,25 @@ func (l *Log) trim() {
 	l.lost = l.events[drop-1].Seq
 	clear(l.events[:drop]) // let go of their bytes
 	l.events = l.events[drop:]
+}
+
+// forget drops what all watchers of a passing log have read, and, as trim does,
+// what its window cannot hold.
+func (l *Log) forget() {
+	read := l.last
+	for _, s := range l.subs {
+		read = min(read, s.cursor)
+	}
+	drop := 0
+	for drop < len(l.events) && (l.events[drop].Seq <= read || drop < len(l.events)-1 && l.bytes-l.events[drop].bytes() >= l.limit) {
+		l.bytes -= l.events[drop].bytes()
+		drop++
+	}
+	if drop == 0 {
+		return
+	}
+	l.lost = l.events[drop-1].Seq
+	l.events = slices.Delete(l.events, 0, drop) // there are few
 }
 
 // after returns the index of the first event past seq, and false where events
@@ -322,13 +352,29 @@ func (l *Log) close() { l.end("") }
 // end ends the log and says why, "" where there is nothing to say.
 func (l *Log) end(why string) {
 	l.mu.Lock()
-	defer l.mu.Unlock()
+	defer l.unlock()
 	if !l.closed {
 		l.why = why
 	}
 	l.closed = true
 	for _, s := range l.subs {
-		s.notify()
+		l.ring(s)
+	}
+}
+
+// ring notes a watcher to be notified when the lock is given up: what it does
+// then may be to read from the log at once.
+func (l *Log) ring(s *Subscription) { l.rung = append(l.rung, s) }
+
+// unlock gives up the lock and notifies those that were rung.
+func (l *Log) unlock() {
+	var few [4]*Subscription // nearly always enough, and on the stack
+	rung := append(few[:0], l.rung...)
+	clear(l.rung)
+	l.rung = l.rung[:0]
+	l.mu.Unlock()
+	for _, s := range rung {
+		s.Notify()
 	}
 }
 
@@ -374,7 +420,7 @@ const atEnd = ^uint64(0)
 
 func (l *Log) join(s *Subscription) *Subscription {
 	s.log, s.wake = l, make(chan struct{}, 1)
-	s.notify()
+	s.Notify()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if s.cursor == atEnd {

@@ -232,7 +232,11 @@ type (
 		turn *turn
 		err  error
 	}
-	admitted    struct{ turn *turn } // there is a place to run
+	admitted struct{ turn *turn } // there is a place to run
+	said     struct {             // the agent has said something, and waits until it is logged
+		turn   *turn
+		deltas []agent.Delta
+	}
 	deltasReady struct{ turn *turn } // the pipe holds deltas
 	turnEnded   struct {             // the agent has returned
 		turn   *turn

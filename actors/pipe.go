@@ -12,16 +12,18 @@ import (
 const maxPipe = 256 << 10
 
 // pipe carries deltas from the goroutine that calls the agent to the session's
-// actor. Whatever arrives while the actor is busy is taken by it at once, so
-// that a burst costs one message. Two pairs of buffers change places, so that
-// a stream that flows allocates nothing here.
+// actor when that has other things to do; otherwise they are handed to it as
+// they are (see call.run). Whatever arrives while the actor is busy is taken by
+// it at once, so that a burst costs one message. Two pairs of buffers change
+// places, so that a stream that flows allocates nothing here.
 type pipe struct {
 	mu     sync.Mutex
 	room   sync.Cond
 	filled chunks
 	spare  chunks
-	posted bool // the actor was told and has not looked yet
-	closed bool // nobody will look any more
+	taken  []agent.Delta // of the last take
+	posted bool          // the actor was told and has not looked yet
+	closed bool          // nobody will look any more
 }
 
 // chunks is a run of deltas; their bytes lie one behind the other.
@@ -64,17 +66,25 @@ func (p *pipe) put(deltas []agent.Delta) (tell bool) {
 func (c *chunks) add(d *agent.Delta) {
 	c.bytes = append(c.bytes, d.Chunk...)
 	m := mark{end: len(c.bytes)}
-	if len(d.Content) > 0 {
-		// Only the bytes matter, so any place that holds them will do.
-		if at := bytes.Index(d.Chunk, d.Content); at >= 0 {
-			m.contentAt, m.contentLen = uint32(at), uint32(len(d.Content))
-		}
-	}
+	m.contentAt, m.contentLen = contentOf(d)
 	c.ends = append(c.ends, m)
 }
 
+// contentOf tells where a delta's content lies in its chunk. Only the bytes
+// matter, so any place that holds them will do.
+func contentOf(d *agent.Delta) (at, length uint32) {
+	if len(d.Content) == 0 {
+		return 0, 0
+	}
+	i := bytes.Index(d.Chunk, d.Content)
+	if i < 0 {
+		return 0, 0
+	}
+	return uint32(i), uint32(len(d.Content))
+}
+
 // take empties the pipe. What it returns is valid until the next take.
-func (p *pipe) take() chunks {
+func (p *pipe) take() []agent.Delta {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.posted = false
@@ -82,7 +92,17 @@ func (p *pipe) take() chunks {
 	p.filled = chunks{bytes: p.spare.bytes[:0], ends: p.spare.ends[:0]}
 	p.spare = full
 	p.room.Signal()
-	return full
+	p.taken = p.taken[:0]
+	start := 0
+	for _, m := range full.ends {
+		d := agent.Delta{Chunk: full.bytes[start:m.end:m.end]}
+		if m.contentLen > 0 {
+			d.Content = d.Chunk[m.contentAt : m.contentAt+m.contentLen]
+		}
+		p.taken = append(p.taken, d)
+		start = m.end
+	}
+	return p.taken
 }
 
 // close lets the agent run on without a reader.

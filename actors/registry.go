@@ -31,6 +31,7 @@ type entry struct {
 	ephemeral bool
 	log       *Log
 	pid       *actor.PID
+	mailbox   mailbox
 	leases    int
 	place     *list.Element
 
@@ -82,7 +83,7 @@ func (r *registry) spawn(e *entry) *actor.PID {
 	r.serial++
 	props := actor.PropsFromProducer(func() actor.Actor {
 		return &session{system: r.system, entry: e, log: e.log}
-	})
+	}, actor.WithMailbox(func() actor.Mailbox { return &e.mailbox }))
 	name := e.key.address() + "/" + strconv.FormatUint(r.serial, 36)
 	pid, err := r.system.root.SpawnNamed(props, name)
 	if err != nil {
@@ -92,7 +93,8 @@ func (r *registry) spawn(e *entry) *actor.PID {
 }
 
 // ephemeral starts an actor that no other message can reach. It is leased, too.
-func (r *registry) ephemeral(owner string) *entry {
+// again tells that a retry may ask for the answer from its beginning.
+func (r *registry) ephemeral(owner string, again bool) *entry {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.closed {
@@ -100,6 +102,7 @@ func (r *registry) ephemeral(owner string) *entry {
 	}
 	r.leases++
 	e := &entry{key: Key{Owner: owner}, ephemeral: true, log: newLog(r.system.options.LogWindow), leases: 1}
+	e.log.passing = !again
 	e.pid = r.spawn(e)
 	r.brief[e] = struct{}{}
 	return e

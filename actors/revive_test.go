@@ -283,10 +283,9 @@ func FuzzSaidRecord(f *testing.F) {
 		}
 		l, p := newLog(1<<20), newPipe()
 		p.put([]agent.Delta{deltaOf(first), {Chunk: odd}, deltaOf(second), deltaOf(first + second)})
-		said, at := p.take(), 0
-		for i, m := range said.ends {
-			l.append(pending{EventDelta, "t", said.bytes[at:m.end], m.contentAt, m.contentLen})
-			at = m.end
+		for i, d := range p.take() {
+			at, length := contentOf(&d)
+			l.append(pending{EventDelta, "t", d.Chunk, at, length})
 			for range int(gap) >> i & 3 {
 				l.append(pending{kind: EventQueued, turn: "other"})
 			}

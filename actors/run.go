@@ -35,7 +35,7 @@ func (s *session) run(t *turn) {
 
 	ctx, cancel := s.turnContext(t)
 	t.cancel = cancel
-	c := &call{system: s.system, self: s.self, turn: t, pipe: t.pipe, request: agent.Request{
+	c := &call{system: s.system, self: s.self, mailbox: &s.entry.mailbox, turn: t, pipe: t.pipe, request: agent.Request{
 		Model: t.Model, Messages: messages, Params: t.Params, Whole: t.Whole,
 	}}
 	if !s.system.background(func() { c.run(ctx) }) {
@@ -43,13 +43,9 @@ func (s *session) run(t *turn) {
 	}
 }
 
-// deltas moves what the agent has said since the last time into the log.
-func (s *session) deltas(t *turn) {
-	if t != s.current || t.phase != phaseRunning {
-		return
-	}
-	said := t.pipe.take()
-	if len(said.ends) == 0 {
+// hear puts what the agent has said into the log.
+func (s *session) hear(t *turn, deltas []agent.Delta) {
+	if t != s.current || t.phase != phaseRunning || len(deltas) == 0 {
 		return
 	}
 	if !t.spoke {
@@ -57,25 +53,21 @@ func (s *session) deltas(t *turn) {
 		s.system.options.Observer.FirstDelta(time.Since(t.accepted))
 	}
 	s.batch = s.batch[:0]
-	start := 0
-	for _, m := range said.ends {
-		chunk := said.bytes[start:m.end]
-		start = m.end
-		delta := agent.Delta{Chunk: chunk}
-		if m.contentLen > 0 {
-			delta.Content = chunk[m.contentAt : m.contentAt+m.contentLen]
-		}
-		t.answer.Add(delta)
-		if !s.room(t, len(chunk)+eventOverhead) {
+	for i := range deltas {
+		d := &deltas[i]
+		t.answer.Add(*d)
+		if !s.room(t, len(d.Chunk)+eventOverhead) {
 			s.log.append(s.batch...)
 			s.batch = s.batch[:0]
 			s.checkpoint(t)
 		}
-		t.unsaved += len(chunk) + eventOverhead
-		s.batch = append(s.batch, pending{EventDelta, t.Turn, chunk, m.contentAt, m.contentLen})
+		t.unsaved += len(d.Chunk) + eventOverhead
+		at, length := contentOf(d)
+		s.batch = append(s.batch, pending{EventDelta, t.Turn, d.Chunk, at, length})
 	}
 	s.log.append(s.batch...)
-	s.system.options.Observer.Deltas(len(said.ends))
+	clear(s.batch) // the bytes are the agent's
+	s.system.options.Observer.Deltas(len(deltas))
 	s.saveLater(t)
 }
 
@@ -85,7 +77,7 @@ func (s *session) ended(m *turnEnded) {
 	if t != s.current || t.phase != phaseRunning {
 		return // given up before
 	}
-	s.deltas(t)
+	s.hear(t, t.pipe.take())
 	s.halt(t)
 	s.observe(time.Since(t.started))
 	t.result = m.result
@@ -110,7 +102,7 @@ func (s *session) halt(t *turn) {
 	case phaseRunning:
 		t.cancel()
 		t.pipe.close()
-		s.batch = nil // it refers to the pipe's buffers
+		s.batch = nil
 		s.system.admission.release(t.ticket)
 		s.system.ledger.running.Add(-1)
 		s.system.ledger.queued.Add(1) // it is in flight until it is settled

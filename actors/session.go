@@ -92,9 +92,12 @@ func (s *session) hold(message any, sender *actor.PID) {
 func (s *session) receive(ctx actor.Context, message any, sender *actor.PID) {
 	defer s.failing(message, sender)
 	switch m := message.(type) {
-	case *deltasReady:
-		s.deltas(m.turn)
+	case *said:
+		s.hear(m.turn, m.deltas)
 		return // no sign of a client's life
+	case *deltasReady:
+		s.hear(m.turn, m.turn.pipe.take())
+		return
 	case *checkpoint:
 		s.checkpoint(m.turn)
 		return

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 )
 
 // Errors of a [Subscription].
@@ -15,14 +16,15 @@ var (
 	ErrLogClosed = errors.New("the session has ended")
 )
 
-// Subscription is a watcher's cursor on a session's log. It belongs to one
-// goroutine, which waits on Wake and then calls Read until it returns nothing.
-// It must be closed.
+// Subscription is a watcher's cursor on a session's log. One goroutine at a time
+// uses it: it waits on Wake, or is called by what [Subscription.Push] sets, and
+// then calls Read until it returns nothing. It must be closed.
 type Subscription struct {
 	log    *Log
 	cursor uint64
 	turn   string
 	wake   chan struct{}
+	push   atomic.Pointer[func()]
 	whole  bool    // only the turn's end and its whole answer matter
 	ending []Event // those, kept for a whole watcher until it has read them
 
@@ -44,10 +46,17 @@ func (s *Subscription) Position() uint64 {
 // count: one may stand for many events.
 func (s *Subscription) Wake() <-chan struct{} { return s.wake }
 
-// Notify wakes the watcher, for a reason of its own.
-func (s *Subscription) Notify() { s.notify() }
+// Push has ring called from now on where Wake would receive a value: by whoever
+// appends to the log, which it must not keep waiting, and perhaps by several at
+// once. It may call Read. The caller reads once itself what was there before.
+func (s *Subscription) Push(ring func()) { s.push.Store(&ring) }
 
-func (s *Subscription) notify() {
+// Notify wakes the watcher, for a reason of its own.
+func (s *Subscription) Notify() {
+	if ring := s.push.Load(); ring != nil {
+		(*ring)()
+		return
+	}
 	select {
 	case s.wake <- struct{}{}:
 	default:
@@ -67,7 +76,7 @@ func (s *Subscription) appended(before uint64, batch []Event) {
 		}
 	}
 	if mine {
-		s.notify()
+		s.log.ring(s)
 		return
 	}
 	if s.cursor == before {
@@ -93,7 +102,7 @@ func (s *Subscription) end(e *Event) {
 func (s *Subscription) Read(dst []Event, max int) ([]Event, error) {
 	l := s.log
 	l.mu.Lock()
-	defer l.mu.Unlock()
+	defer l.unlock()
 	i, ok := l.after(s.cursor)
 	if !ok {
 		return s.readEnding(dst)
@@ -111,7 +120,10 @@ func (s *Subscription) Read(dst []Event, max int) ([]Event, error) {
 	}
 	if len(dst) > before {
 		if i < len(l.events) && l.events[i].Seq <= seen {
-			s.notify() // the rest is read at the next wake
+			l.ring(s) // the rest is read at the next wake
+		}
+		if l.passing {
+			l.forget()
 		}
 		return dst, nil
 	}
@@ -150,9 +162,9 @@ func (s *Subscription) readEnding(dst []Event) ([]Event, error) {
 // turn's message was merged into.
 func (s *Subscription) Follow(turn string) {
 	s.log.mu.Lock()
-	defer s.log.mu.Unlock()
+	defer s.log.unlock()
 	s.turn, s.ending = turn, nil
-	s.notify()
+	s.log.ring(s)
 }
 
 // Close ends the subscription and tells the session's actor, which may cancel a

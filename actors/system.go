@@ -249,7 +249,7 @@ func (s *System) begin(key Key, m *StartTurn) (*entry, *Subscription, *Accepted,
 func (s *System) try(key Key, m *StartTurn) (*entry, *Subscription, *Accepted, error) {
 	s.arriving.Add(1)
 	defer s.arrived()
-	e := s.enter(key)
+	e := s.enter(key, m.IdempotencyKey != "")
 	if e == nil {
 		return nil, nil, nil, errDraining
 	}
@@ -273,13 +273,14 @@ func (s *System) try(key Key, m *StartTurn) (*entry, *Subscription, *Accepted, e
 
 var errDraining = &Refusal{Code: RefusedDraining, Message: "the gateway is shutting down", RetryAfter: time.Second}
 
-// enter leases the entry for a message, or returns nil when none is let in.
-func (s *System) enter(key Key) *entry {
+// enter leases the entry for a message, or returns nil when none is let in. again
+// tells that the same message may come again.
+func (s *System) enter(key Key, again bool) *entry {
 	switch {
 	case s.draining.Load():
 		return nil
 	case key.Name == "":
-		return s.registry.ephemeral(key.Owner)
+		return s.registry.ephemeral(key.Owner, again)
 	default:
 		return s.registry.lease(key)
 	}

@@ -101,15 +101,20 @@ func (t *turn) stopTimers() {
 type call struct {
 	system  *System
 	self    *actor.PID
+	mailbox *mailbox
 	turn    *turn // only passed on
 	pipe    *pipe
 	request agent.Request
 }
 
 func (c *call) run(ctx context.Context) {
-	ready := &deltasReady{c.turn}
+	now, ready := &said{turn: c.turn}, &deltasReady{c.turn}
 	emit := func(deltas []agent.Delta) {
-		if len(deltas) > 0 && c.pipe.put(deltas) {
+		if len(deltas) == 0 {
+			return
+		}
+		now.deltas = deltas
+		if !c.mailbox.try(now) && c.pipe.put(deltas) {
 			c.system.tell(c.self, ready)
 		}
 	}
