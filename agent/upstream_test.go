@@ -408,7 +408,7 @@ func protocolOpenAI(t *testing.T, handler http.Handler, http2 bool) *OpenAI {
 	server.StartTLS()
 	t.Cleanup(server.Close)
 	o := NewOpenAI(OpenAIOptions{Name: "test", BaseURL: server.URL})
-	o.up.client.Transport.(*http.Transport).TLSClientConfig.RootCAs = server.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs
+	o.up.client.Transport.(*plainTransport).other.TLSClientConfig.RootCAs = server.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs
 	t.Cleanup(o.Close)
 	return o
 }

@@ -21,9 +21,9 @@ const (
 	maxRedirects        = 3
 )
 
-func newTransport(t Timeouts) *http.Transport {
+func newTransport(t Timeouts) http.RoundTripper {
 	dialer := &net.Dialer{Timeout: t.Connect, KeepAlive: 30 * time.Second}
-	return &http.Transport{
+	return &plainTransport{dialer: dialer, other: &http.Transport{
 		Proxy:                  http.ProxyFromEnvironment,
 		DialContext:            dialer.DialContext,
 		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
@@ -41,7 +41,7 @@ func newTransport(t Timeouts) *http.Transport {
 			SendPingTimeout:           http2PingAfter,
 			PingTimeout:               http2PingTimeout,
 		},
-	}
+	}}
 }
 
 // checkRedirect follows a redirect only where the call stays what it is: the
