@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -270,6 +271,9 @@ func (d *httpDoor) request() []byte {
 	req.Header.Set("User-Agent", "agentzero-bench")
 	if r.target.Token != "" {
 		req.Header.Set("Authorization", "Bearer "+r.target.Token)
+	}
+	if r.plan.Door == Webhook {
+		deliver(req.Header, r.key, fmt.Sprintf("bench-%s-%d-%d", r.name, c.id, c.turns), time.Now(), text)
 	}
 	if session != "" {
 		req.Header.Set("X-Session-Id", session)

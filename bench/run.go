@@ -2,6 +2,7 @@ package bench
 
 import (
 	"context"
+	"fmt"
 	"strconv"
 	"strings"
 	"sync"
@@ -36,6 +37,7 @@ type run struct {
 	address  address
 	name     string // of this run, in the names of its sessions
 	prompt   string
+	key      []byte // of webhooks; nil where they are not signed
 	recorder *recorder
 	conns    connections
 	open     atomic.Int64
@@ -57,13 +59,17 @@ func Run(ctx context.Context, t Target, p Plan, o Options) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
+	key, err := webhookKey(t.WebhookSecret)
+	if err != nil {
+		return nil, fmt.Errorf("target %s: %w", t.Name, err)
+	}
 	if err := needFiles(p.Clients); err != nil {
 		return nil, err
 	}
 	r := &run{
 		target: &t, plan: &p, options: o, address: a, recorder: newRecorder(),
 		name:   strconv.FormatInt(time.Now().UnixNano(), 36),
-		prompt: prompt(p.Prompt),
+		prompt: prompt(p.Prompt), key: key,
 	}
 	watch := watchProcesses(r.pids(), o.Baseline)
 	started := time.Now()

@@ -13,9 +13,11 @@ type Target struct {
 	Name string `json:"name"`
 	// URL is where its doors are: http://host:port, with a path before theirs if
 	// there is one. Only loopback addresses are taken, unless Remote is set.
-	URL    string `json:"url"`
-	Token  string `json:"-"` // sent as a bearer token
-	Remote bool   `json:"remote,omitempty"`
+	URL   string `json:"url"`
+	Token string `json:"-"` // sent as a bearer token
+	// WebhookSecret, if set, signs deliveries as Standard Webhooks says ("whsec_...").
+	WebhookSecret string `json:"-"`
+	Remote        bool   `json:"remote,omitempty"`
 	// PIDs are its processes. Without any, those are taken that listen on the
 	// URL's port, where the system tells.
 	PIDs []int `json:"pids,omitempty"`

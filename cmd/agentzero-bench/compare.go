@@ -130,7 +130,7 @@ func parseTargets(vs, tokens []string, token string) ([]bench.Target, error) {
 		if !ok {
 			return nil, fmt.Errorf("--vs %q is no NAME=URL", text)
 		}
-		t := bench.Target{Name: name, URL: url, Token: token}
+		t := bench.Target{Name: name, URL: url, Token: token, WebhookSecret: os.Getenv(secretVariable)}
 		for _, text := range tokens {
 			if of, variable, ok := strings.Cut(text, "="); ok && of == name {
 				t.Token = os.Getenv(variable)

@@ -24,6 +24,10 @@ func main() {
 // tokenVariable is where a server's bearer token is looked for.
 const tokenVariable = "AGENTZERO_BENCH_TOKEN"
 
+// secretVariable is where the secret is looked for that signs webhooks, as Standard
+// Webhooks has it: whsec_ and base64.
+const secretVariable = "AGENTZERO_BENCH_WEBHOOK_SECRET"
+
 // app is what all commands share.
 type app struct {
 	stdout, stderr io.Writer
@@ -48,7 +52,8 @@ func newRootCommand(a *app) *cobra.Command {
 deltas come, what it fails at, and what a delta and a stream cost it.
 
 Start "agentzero-bench upstream" as the model, the server under test in front of
-it, and let "agentzero-bench run" ask that server.`,
+it, and let "agentzero-bench run" ask that server. $` + tokenVariable + ` is sent as
+the bearer token; $` + secretVariable + ` signs webhooks.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}

@@ -31,7 +31,7 @@ func newRunCommand(a *app) *cobra.Command {
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			t.URL, p.Door, p.Sessions = args[0], bench.Door(door), bench.Sessions(sessions)
-			t.Token = os.Getenv(tokenSource)
+			t.Token, t.WebhookSecret = os.Getenv(tokenSource), os.Getenv(secretVariable)
 			if t.Name == "" {
 				t.Name = t.URL
 			}

@@ -49,7 +49,7 @@ flags --clients and --duration take the place of the scenario's own.`,
 			progress, clear := a.progress()
 			switch {
 			case len(args) == 2 && len(vs) == 0:
-				t.URL, t.Token = args[1], token
+				t.URL, t.Token, t.WebhookSecret = args[1], token, os.Getenv(secretVariable)
 				if t.Name == "" {
 					t.Name = t.URL
 				}
