@@ -1,6 +1,7 @@
 package config
 
 import (
+	"net"
 	"net/netip"
 	"net/url"
 	"strconv"
@@ -132,4 +133,18 @@ func parseBaseURL(s string) (string, bool) {
 	}
 	_, ok := parseHost(u.Hostname())
 	return strings.TrimRight(s, "/"), ok && validPort(u)
+}
+
+// serverAddress is a model server's: host:port, or an URL, whose /v1 is left off.
+func serverAddress() codec[string] {
+	return word(`a model server's address, such as "127.0.0.1:8080" or "http://gpu:8000"`, func(s string) (string, bool) {
+		if !strings.Contains(s, "://") {
+			if _, _, err := net.SplitHostPort(s); err != nil {
+				return "", false
+			}
+			s = "http://" + s
+		}
+		s, ok := parseBaseURL(s)
+		return strings.TrimSuffix(s, "/v1"), ok && s != ""
+	})
 }

@@ -101,12 +101,15 @@ type NodeControl struct {
 
 // Agent is the table [agent]: who answers.
 type Agent struct {
-	// Provider is "" (none), "demo", or a key of Config.Providers.
+	// Provider is "" (none), "auto", "demo", or a key of Config.Providers.
 	Provider     string
 	Model        string
 	SystemPrompt string
 	// DemoDelay is the demo provider's pause between two deltas.
 	DemoDelay time.Duration
+	// LocalServers are http or https URLs without trailing slash and /v1.
+	LocalServers  []string
+	DiscoverEvery time.Duration
 }
 
 // Provider is one table [providers.NAME]: a model server.

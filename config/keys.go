@@ -113,9 +113,9 @@ func nodeControlKeys() []key {
 
 func agentKeys() []key {
 	return []key{
-		live(define("agent.provider", text("\"\", \"demo\", or the name of a table [providers.NAME]"), "",
+		live(define("agent.provider", text("\"\", \"auto\", \"demo\", or the name of a table [providers.NAME]"), "",
 			func(c *Config) *string { return &c.Agent.Provider },
-			"Who answers: \"demo\" (built in), or the NAME of a table [providers.NAME]. Without one, requests are answered 503.")),
+			"Who answers: \"auto\" (the best model server found on this machine), \"demo\" (built in), or the NAME of a table [providers.NAME]. Without one, requests are answered 503.")),
 		live(define("agent.model", text("a model's name"), "",
 			func(c *Config) *string { return &c.Agent.Model },
 			"Model for requests that name none; \"\" means the provider's default_model.")),
@@ -125,6 +125,12 @@ func agentKeys() []key {
 		live(define("agent.demo_delay", duration(0, time.Minute), 30*time.Millisecond,
 			func(c *Config) *time.Duration { return &c.Agent.DemoDelay },
 			"Pause between two words of the demo provider.")),
+		live(define("agent.local_servers", listOf(serverAddress()), []string{},
+			func(c *Config) *[]string { return &c.Agent.LocalServers },
+			"Model servers that \"auto\" looks at first, besides the well-known ports of this machine: host:port or URL.")),
+		live(define("agent.discover_every", duration(time.Second, 24*time.Hour), 10*time.Second,
+			func(c *Config) *time.Duration { return &c.Agent.DiscoverEvery },
+			"Time between two searches of \"auto\" for model servers.")),
 	}
 }
 

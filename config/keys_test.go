@@ -40,6 +40,8 @@ var samples = map[string][2]string{
 	"agent.model":                           {"m, with comma", `"m, with comma"`},
 	"agent.system_prompt":                   {"a \"b\"\n\x01", `"a \"b\"\n\u0001"`},
 	"agent.demo_delay":                      {"0s", `"0s"`},
+	"agent.local_servers":                   {"h:1, http://g:2/v1/", `["http://h:1", "http://g:2"]`},
+	"agent.discover_every":                  {"1m", `"1m"`},
 	"providers.NAME.kind":                   {"ollama", `"ollama"`},
 	"providers.NAME.base_url":               {"http://h:1/v1", `"http://h:1/v1"`},
 	"providers.NAME.api_key":                {"k", `"***"`},

@@ -18,7 +18,7 @@ func TestShowTellsEachValueAndItsOrigin(t *testing.T) {
 	for _, want := range []string{
 		"# file: FILE\n# fixed token: ***  # env:AGENTZERO_GATEWAY_BEARER_TOKEN\n\ndata_dir = \"DIR/.agentzero\"  # default\n",
 		"\n[gateway]\nhost = \"::1\"                 # flag:--host\nport = 8080                  # file:FILE:2\nrequire_pairing = true       # default\n",
-		"model = \"\"           # default\nsystem_prompt = \"A prompt that is longer than the column of comments\"  # file:FILE:5\n",
+		"model = \"\"              # default\nsystem_prompt = \"A prompt that is longer than the column of comments\"  # file:FILE:5\n",
 		"\n[providers.a]\nkind = \"ollama\"                      # file:FILE:11\nbase_url = \"http://127.0.0.1:11434\"  # default\n",
 		"\napi_key = \"***\"                         # file:FILE:8 via env:KEY\n",
 		"\nheaders = { \"X.Y\" = \"***\" }             # file:FILE:9\n",

@@ -51,11 +51,8 @@ func validate(c *Config) []fault {
 
 func agentProviderFault(c *Config) string {
 	chosen := c.Agent.Provider
-	if _, ok := c.Providers[chosen]; ok || chosen == "" || chosen == "demo" {
+	if _, ok := c.Providers[chosen]; ok || chosen == "" || chosen == "demo" || chosen == "auto" {
 		return ""
-	}
-	if chosen == "auto" {
-		return `"auto" is not available in this version, want "demo" or the name of a configured provider`
 	}
 	configured := c.providerNames()
 	if len(configured) == 0 {

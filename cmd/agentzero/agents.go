@@ -2,21 +2,29 @@ package main
 
 import (
 	"context"
+	"log/slog"
 	"sync/atomic"
 	"time"
 
 	"agentzero/agent"
+	"agentzero/agent/discovery"
 	"agentzero/config"
 	"agentzero/transport"
 )
 
-// demoName is the name under which the built-in agent is chosen and counted.
-const demoName = "demo"
+// The names under which the built-in agent, and the best of this machine's model
+// servers, are chosen and counted.
+const (
+	demoName = "demo"
+	autoName = "auto"
+)
 
 // liveAgent is the agent of a gateway whose providers a reload can exchange.
 // Calls in flight end with the providers they began with.
 type liveAgent struct {
 	metrics *transport.Metrics
+	log     *slog.Logger
+	own     string // the host:port of this gateway
 	current atomic.Pointer[providers]
 }
 
@@ -24,12 +32,13 @@ type liveAgent struct {
 type providers struct {
 	router  *agent.Router
 	catalog *agent.Catalog
+	auto    *discovery.Auto // nil unless it is the default provider
 	closers []interface{ Close() }
 }
 
-func newLiveAgent(c *config.Config, m *transport.Metrics) *liveAgent {
-	a := &liveAgent{metrics: m}
-	a.current.Store(newProviders(c, m))
+func newLiveAgent(c *config.Config, m *transport.Metrics, log *slog.Logger, own string) *liveAgent {
+	a := &liveAgent{metrics: m, log: log, own: own}
+	a.current.Store(a.providers(c))
 	return a
 }
 
@@ -50,7 +59,7 @@ func (a *liveAgent) Ready(ctx context.Context) error {
 
 // replace takes the providers of another configuration.
 func (a *liveAgent) replace(c *config.Config) {
-	a.current.Swap(newProviders(c, a.metrics)).close()
+	a.current.Swap(a.providers(c)).close()
 }
 
 func (a *liveAgent) close() { a.current.Load().close() }
@@ -61,7 +70,8 @@ func (p *providers) close() {
 	}
 }
 
-func newProviders(c *config.Config, m *transport.Metrics) *providers {
+func (a *liveAgent) providers(c *config.Config) *providers {
+	m := a.metrics
 	p := &providers{}
 	agents := make(map[string]agent.Agent, len(c.Providers)+1)
 	for name, settings := range c.Providers {
@@ -72,8 +82,17 @@ func newProviders(c *config.Config, m *transport.Metrics) *providers {
 	if c.Agent.Provider == demoName {
 		agents[demoName] = agent.Observe(demoName, agent.NewDemo(agent.DemoOptions{Delay: c.Agent.DemoDelay}), m)
 	}
+	if c.Agent.Provider == autoName {
+		p.auto = a.discover(c)
+		p.closers = append(p.closers, p.auto)
+		agents[autoName] = agent.Observe(autoName, p.auto, m)
+	}
 	p.router = agent.NewRouter(agent.RouterOptions{Agents: agents, Default: c.Agent.Provider, DefaultModel: c.Agent.Model})
-	p.catalog = agent.NewCatalog(p.router, agent.CatalogOptions{})
+	options := agent.CatalogOptions{}
+	if p.auto != nil {
+		options.TTL = time.Second // what was found last is told without asking again
+	}
+	p.catalog = agent.NewCatalog(p.router, options)
 	return p
 }
 

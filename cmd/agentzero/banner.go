@@ -25,7 +25,10 @@ func (g *gateway) bannerLines(withCode bool) []string {
 	line := func(name, text string) { lines = append(lines, fmt.Sprintf("  %-10s %s", name, text)) }
 	line("address", url)
 	line("dashboard", url+"/")
-	line("agent", describeAgent(g.config))
+	line("agent", g.describeAgent())
+	for _, text := range g.otherServers() {
+		line("", text)
+	}
 	for i, text := range g.describePairing(url, withCode) {
 		name := "pairing"
 		if i > 0 {

@@ -41,7 +41,7 @@ func alreadyRunning(c *config.Config) error {
 func (g *gateway) tell() {
 	state := daemon.State{
 		Started: time.Now().UTC(), Address: baseURL(g.listener.Addr()), Version: readVersion().Version,
-		Agent: describeAgent(g.config), LogFile: g.manner.logFile, Supervisor: supervisedBy(), Args: g.manner.args,
+		Agent: g.describeAgent(), LogFile: g.manner.logFile, Supervisor: supervisedBy(), Args: g.manner.args,
 	}
 	if err := g.home.Tell(state); err != nil {
 		g.log.Error("other commands will not find this gateway", "error", err)

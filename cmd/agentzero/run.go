@@ -125,7 +125,7 @@ func (g *gateway) start() error {
 		}
 	}
 	g.metrics = transport.NewMetrics(readVersion().Version)
-	g.agent = newLiveAgent(c, g.metrics)
+	g.agent = newLiveAgent(c, g.metrics, g.log, g.listener.Addr().String())
 	if err := g.openJournal(); err != nil {
 		return err
 	}
