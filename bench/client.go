@@ -83,7 +83,7 @@ func (c *client) answer(ctx context.Context, begun time.Time) {
 	case errors.Is(err, errHangUp):
 		c.run.recorder.count(c.shard, func(n *Counts) { n.HungUp++ })
 	default:
-		c.run.recorder.fail(c.shard, kindOf(err), err.Error())
+		c.run.recorder.fail(c.shard, kindOf(err), words(err))
 		c.run.failed.Add(1)
 	}
 }
@@ -180,6 +180,15 @@ func (c *client) dial(ctx context.Context) (net.Conn, error) {
 		nc = newSlowConn(ctx, nc, c.run.plan.SlowBytes)
 	}
 	return nc, nil
+}
+
+// words are an error's own, without the kind that they stand beside.
+func words(err error) string {
+	var f *failure
+	if errors.As(err, &f) {
+		return f.err.Error()
+	}
+	return err.Error()
 }
 
 // kindOf sorts errors into few kinds.

@@ -132,7 +132,7 @@ func TestErrorsAreCountedByKind(t *testing.T) {
 			server := httptest.NewServer(test.handler)
 			defer server.Close()
 			r := mustRun(t, Target{Name: "bad", URL: server.URL}, Plan{Door: Completions, Clients: 1, Answers: 1, Duration: long})
-			if f := r.Errors[test.kind]; len(r.Errors) != 1 || f == nil || f.Count != 1 || r.Counts.Failed != 1 || r.Counts.Whole != 0 {
+			if f := r.Errors[test.kind]; len(r.Errors) != 1 || f == nil || f.Count != 1 || strings.HasPrefix(f.Example, test.kind+":") || r.Counts.Failed != 1 || r.Counts.Whole != 0 {
 				t.Errorf("counts are %+v, errors are %+v, want one of the kind %q", r.Counts, r.Errors, test.kind)
 				for kind, f := range r.Errors {
 					t.Logf("%s: %s", kind, f.Example)
