@@ -122,6 +122,19 @@ func ReadConversation(ctx context.Context, journal store.Journal, key Key) (*Con
 	return &Conversation{Items: r.items}, nil
 }
 
+// ReadSums reads how many turns of a session were answered and how many messages
+// its conversation has. It fails with [store.ErrNotFound] where there is none.
+func ReadSums(ctx context.Context, journal store.Journal, key Key) (turns, messages int, err error) {
+	r, err := loadHead(ctx, journal, key.id())
+	switch {
+	case err != nil:
+		return 0, 0, err
+	case !r.exists:
+		return 0, 0, store.ErrNotFound
+	}
+	return r.turns, r.messages, nil
+}
+
 func loadHead(ctx context.Context, journal store.Journal, id store.ID) (*revival, error) {
 	kept, err := journal.Load(ctx, id)
 	if errors.Is(err, store.ErrNotFound) {

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -36,10 +38,14 @@ type sessionJSON struct {
 	Created time.Time `json:"created"`
 	Updated time.Time `json:"updated"`
 	Bytes   int64     `json:"bytes"`
+	// Messages counts those of the conversation.
+	Messages int `json:"messages"`
 }
 
-func sessionOf(i store.Info) sessionJSON {
-	return sessionJSON{i.ID.Name, i.ID.Owner, i.Created.UTC(), i.Updated.UTC(), i.Bytes}
+// sessionOf adds to a session's row what its head says.
+func sessionOf(ctx context.Context, j store.Journal, i store.Info) (sessionJSON, error) {
+	_, messages, err := actors.ReadSums(ctx, j, actors.Key{Owner: i.ID.Owner, Name: i.ID.Name})
+	return sessionJSON{i.ID.Name, i.ID.Owner, i.Created.UTC(), i.Updated.UTC(), i.Bytes, messages}, err
 }
 
 // withKept opens the journal, lets f use it, and closes it.
@@ -57,23 +63,33 @@ func newSessionsListCommand(a *app) *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "list",
-		Short: "List sessions, the newest first",
+		Short: "List sessions, those used last first",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.withKept(false, func(j store.Journal) error {
 				table := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
 				if !asJSON {
-					fmt.Fprintln(table, "ID\tOWNER\tCREATED\tUPDATED\tBYTES")
+					fmt.Fprintln(table, "ID\tOWNER\tMESSAGES\tCREATED\tUPDATED\tBYTES")
 				}
-				err := eachSession(cmd.Context(), j, owner, limit, func(i store.Info) error {
-					s := sessionOf(i)
-					if asJSON {
-						return writeLine(a.stdout, s)
-					}
-					_, err := fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%d\n", s.ID, s.Owner, s.Created.Format(time.RFC3339), s.Updated.Format(time.RFC3339), s.Bytes)
+				infos, err := lastUsed(cmd.Context(), j, owner, limit)
+				if err != nil {
 					return err
-				})
-				return errors.Join(err, table.Flush())
+				}
+				for _, i := range infos {
+					s, err := sessionOf(cmd.Context(), j, i)
+					switch {
+					case errors.Is(err, store.ErrNotFound): // deleted meanwhile
+						continue
+					case err == nil && asJSON:
+						err = writeLine(a.stdout, s)
+					case err == nil:
+						_, err = fmt.Fprintf(table, "%s\t%s\t%d\t%s\t%s\t%d\n", s.ID, s.Owner, s.Messages, s.Created.Format(time.RFC3339), s.Updated.Format(time.RFC3339), s.Bytes)
+					}
+					if err != nil {
+						return errors.Join(err, table.Flush())
+					}
+				}
+				return table.Flush()
 			})
 		},
 	}
@@ -81,6 +97,53 @@ func newSessionsListCommand(a *app) *cobra.Command {
 	cmd.Flags().IntVar(&limit, "limit", 0, "list at most this `number`; 0 lists all")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON Lines")
 	return cmd
+}
+
+// lastUsed reads the sessions of an owner, or of all with "", those used last
+// first: limit of them, or all with 0.
+func lastUsed(ctx context.Context, j store.Journal, owner string, limit int) (infos []store.Info, err error) {
+	newest := func(a, b store.Info) int { return b.Updated.Compare(a.Updated) }
+	err = eachSession(ctx, j, owner, 0, func(i store.Info) error {
+		infos = append(infos, i)
+		if limit > 0 && len(infos) >= 2*limit { // keep no more than are wanted, and as many again
+			slices.SortStableFunc(infos, newest)
+			infos = infos[:limit]
+		}
+		return nil
+	})
+	slices.SortStableFunc(infos, newest)
+	if limit > 0 && len(infos) > limit {
+		infos = infos[:limit]
+	}
+	return infos, err
+}
+
+// completions is how many sessions a shell is offered.
+const completions = 200
+
+// completeSessions offers a shell the ids of sessions, those used last first.
+func (a *app) completeSessions(cmd *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
+	owner := auth.DefaultOwner
+	if flag := cmd.Flags().Lookup("owner"); flag != nil && flag.Value.String() != "" {
+		owner = flag.Value.String()
+	}
+	if cmd.Name() == "show" && len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	var names []string
+	err := a.withKept(false, func(j store.Journal) error {
+		infos, err := lastUsed(cmd.Context(), j, owner, 0)
+		for _, i := range infos {
+			if len(names) < completions && strings.HasPrefix(i.ID.Name, typed) && !slices.Contains(args, i.ID.Name) {
+				names = append(names, i.ID.Name)
+			}
+		}
+		return err
+	})
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveError
+	}
+	return names, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveKeepOrder
 }
 
 // eachSession calls f with the sessions of an owner, or of all with "".
@@ -108,9 +171,10 @@ func newSessionsShowCommand(a *app) *cobra.Command {
 	var owner string
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use:   "show ID",
-		Short: "Print what was said in a session",
-		Args:  cobra.ExactArgs(1),
+		Use:               "show ID",
+		Short:             "Print what was said in a session",
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: a.completeSessions,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.withKept(false, func(j store.Journal) error {
 				key := actors.Key{Owner: owner, Name: args[0]}
@@ -162,6 +226,7 @@ func newSessionsExportCommand(a *app) *cobra.Command {
 		Short: "Print sessions as JSON Lines, a message a line",
 		Long: `Print what was said in the sessions named, or in all, as JSON Lines: an object
 for each message, with its session, owner, turn, time and the message itself.`,
+		ValidArgsFunction: a.completeSessions,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.withKept(false, func(j store.Journal) error {
 				export := func(key actors.Key) error {
@@ -224,7 +289,8 @@ func newSessionsDeleteCommand(a *app) *cobra.Command {
 		Long: `Delete sessions and all that was said in them. A running gateway notices it within
 two seconds and ends their turns and event streams; DELETE /v1/sessions/ID ends them
 at once.`,
-		Args: cobra.MinimumNArgs(1),
+		Args:              cobra.MinimumNArgs(1),
+		ValidArgsFunction: a.completeSessions,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.withKept(true, func(j store.Journal) error {
 				for _, name := range args {

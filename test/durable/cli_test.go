@@ -70,7 +70,7 @@ func TestSessionsAreManagedFromTheCommandLineWhileTheGatewayRuns(t *testing.T) {
 			names := func() (list []string) {
 				t.Helper()
 				for _, s := range lines(t, run("list", "--json").Stdout) {
-					for _, field := range []string{"owner", "created", "updated", "bytes"} {
+					for _, field := range []string{"owner", "created", "updated", "bytes", "messages"} {
 						if s[field] == nil {
 							t.Errorf("the session %v has no %s", s, field)
 						}
@@ -85,13 +85,20 @@ func TestSessionsAreManagedFromTheCommandLineWhileTheGatewayRuns(t *testing.T) {
 			if table := run("list").Stdout; strings.Count(table, "\n") != 4 || !strings.HasPrefix(table, "ID ") {
 				t.Errorf("the table is %q", table)
 			}
-			if text := run("show", "two").Stdout; strings.Count(text, "I am two") != 2 {
+			say(t, g, "two", "again")
+			if got := lines(t, run("list", "--json", "--limit", "2").Stdout); len(got) != 2 || got[0]["id"] != "two" || got[0]["messages"] != 4.0 || got[1]["id"] != "three" || got[1]["messages"] != 2.0 {
+				t.Errorf("those used last are %v", got)
+			}
+			if r := gateway.Command(t, env, "__complete", "sessions", "delete", "--data-dir", g.DataDir, "t"); r.Code != 0 || !strings.HasPrefix(r.Stdout, "two\nthree\n:") {
+				t.Errorf("completed %+v", r)
+			}
+			if text := run("show", "two").Stdout; strings.Count(text, "I am two") != 2 || strings.Count(text, "again") != 2 {
 				t.Errorf("shown %q", text)
 			}
-			if shown := lines(t, run("show", "two", "--json").Stdout); len(shown) != 2 || shown[1]["session_id"] != "two" || shown[1]["interrupted"] != false {
+			if shown := lines(t, run("show", "two", "--json").Stdout); len(shown) != 4 || shown[1]["session_id"] != "two" || shown[1]["interrupted"] != false {
 				t.Errorf("shown %v", shown)
 			}
-			if all := lines(t, run("export").Stdout); len(all) != 6 {
+			if all := lines(t, run("export").Stdout); len(all) != 8 {
 				t.Errorf("exported %v", all)
 			}
 			if some := lines(t, run("export", "one").Stdout); len(some) != 2 || some[0]["owner"] != "default" {
