@@ -97,7 +97,7 @@ func (s *session) fail(t *turn, message string) {
 	case t.torn || slices.ContainsFunc(s.owed, func(o owed) bool { return o.event.Turn == t.Turn }):
 		record.Answer = t.salvage()
 	case record.Answered:
-		record.Said = sayRecord(s.log.since(t.saved, t.Turn))
+		record.Said = s.unsaid(t)
 	}
 	s.appendEnd(t, &record, time.Now(), false)
 }

@@ -26,42 +26,54 @@ func onDisk(b testing.TB) *sqlite.Journal {
 	return j
 }
 
-// BenchmarkStream is a delta of a stream in CPU time: with a session on disk and
-// without one, at the pace of a model, 50 streams at once.
+// BenchmarkStream is a delta of a stream in CPU time, with a session on disk and
+// without one, at the pace of a model, 50 streams at once, in turns; and how much
+// the disk adds.
 func BenchmarkStream(b *testing.B) {
-	for _, durable := range []bool{false, true} {
-		b.Run(fmt.Sprintf("durable=%v", durable), func(b *testing.B) {
-			const streams = 50
+	const rounds = 4
+	s := testSystem(b, Options{Journal: onDisk(b), Agent: agentFunc(
+		func(_ context.Context, r *agent.Request, emit func([]agent.Delta)) (agent.Result, error) {
 			delta := deltasOf(" token")
-			s := testSystem(b, Options{Journal: onDisk(b), Agent: agentFunc(
-				func(ctx context.Context, _ *agent.Request, emit func([]agent.Delta)) (agent.Result, error) {
-					pace := time.NewTicker(2 * time.Millisecond)
-					defer pace.Stop()
-					for range b.N {
-						<-pace.C
-						emit(delta)
-					}
-					return agent.Result{FinishReason: "stop"}, nil
-				})})
-			ended := make(chan int, streams)
-			b.ReportAllocs()
-			b.ResetTimer()
-			before := cpuTime(b)
-			for i := range streams {
-				key := Key{Owner: "ann"}
-				if durable {
-					key.Name = fmt.Sprint(i)
-				}
-				started := start(b, s, key, watched("hi"))
-				go func() { ended <- drainTo(b, started.Events, make([]Event, 0, 256)) }()
+			pace := time.NewTicker(2 * time.Millisecond)
+			defer pace.Stop()
+			for range max(1, b.N/rounds) {
+				<-pace.C
+				emit(delta)
 			}
-			n := 0
-			for range streams {
-				n += <-ended
-			}
-			b.ReportMetric(float64((cpuTime(b)-before).Nanoseconds())/float64(n), "cpu-ns/delta")
-		})
+			return agent.Result{FinishReason: "stop"}, nil
+		})})
+	took := map[bool]time.Duration{}
+	said := map[bool]int{}
+	for range rounds {
+		for _, durable := range []bool{false, true} {
+			d, n := streams(b, s, durable)
+			took[durable] += d
+			said[durable] += n
+		}
 	}
+	perDelta := func(durable bool) float64 { return float64(took[durable].Nanoseconds()) / float64(said[durable]) }
+	b.ReportMetric(perDelta(false), "stateless-cpu-ns/delta")
+	b.ReportMetric(perDelta(true), "durable-cpu-ns/delta")
+	b.ReportMetric(perDelta(true)/perDelta(false), "durable/stateless")
+}
+
+// streams runs 50 streams at once and tells the CPU time and how many events came.
+func streams(b *testing.B, s *System, durable bool) (took time.Duration, said int) {
+	const together = 50
+	ended := make(chan int, together)
+	before := cpuTime(b)
+	for range together {
+		key := Key{Owner: "ann"}
+		if durable {
+			key.Name = NewID("")
+		}
+		started := start(b, s, key, watched("hi"))
+		go func() { ended <- drainTo(b, started.Events, make([]Event, 0, 256)) }()
+	}
+	for range together {
+		said += <-ended
+	}
+	return cpuTime(b) - before, said
 }
 
 // BenchmarkRevival is the time from the first question to a passivated session of

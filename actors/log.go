@@ -309,18 +309,17 @@ func (l *Log) after(seq uint64) (int, bool) {
 	return sort.Search(len(l.events), func(i int) bool { return l.events[i].Seq > seq }), true
 }
 
-// since returns the deltas of a turn past seq. They are shared.
-func (l *Log) since(seq uint64, turn string) []Event {
+// since appends the deltas of a turn past seq to dst. Their bytes are shared.
+func (l *Log) since(dst []Event, seq uint64, turn string) []Event {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	i, _ := l.after(max(seq, l.lost))
-	var deltas []Event
-	for _, e := range l.events[i:] {
-		if e.Kind == EventDelta && e.Turn == turn {
-			deltas = append(deltas, e)
+	for k := i; k < len(l.events); k++ {
+		if e := &l.events[k]; e.Kind == EventDelta && e.Turn == turn {
+			dst = append(dst, *e)
 		}
 	}
-	return deltas
+	return dst
 }
 
 // position is the sequence number of the newest event that may be seen.

@@ -290,7 +290,7 @@ func FuzzSaidRecord(f *testing.F) {
 				l.append(pending{kind: EventQueued, turn: "other"})
 			}
 		}
-		deltas := l.since(0, "t")
+		deltas := l.since(nil, 0, "t")
 		data, err := encode(sayRecord(deltas))
 		if err != nil {
 			t.Fatal(err)

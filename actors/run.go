@@ -185,7 +185,7 @@ func (s *session) record(t *turn) endRecord {
 		return r
 	}
 	answer := t.answer.Message()
-	if r.Said = sayRecord(s.log.since(t.saved, t.Turn)); t.torn {
+	if r.Said = s.unsaid(t); t.torn {
 		r.Said, r.Answer = nil, &answer
 	}
 	if t.fate == FateRolledBack {

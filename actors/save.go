@@ -33,7 +33,17 @@ func (s *session) saveLater(t *turn) {
 		return
 	}
 	self := s.self
-	t.saver = time.AfterFunc(s.system.options.SaveEvery, func() { s.system.tell(self, &checkpoint{t}) })
+	t.saver = time.AfterFunc(untilSave(time.Now(), s.system.options.SaveEvery), func() { s.system.tell(self, &checkpoint{t}) })
+}
+
+// untilSave is how long to wait before writing: until a moment that is the same for
+// all sessions, so that they share a transaction, and no longer than every.
+func untilSave(now time.Time, every time.Duration) time.Duration {
+	step := every / 8
+	if step <= 0 {
+		return every
+	}
+	return now.Add(every).Truncate(step).Sub(now)
 }
 
 // checkpoint writes down what a running turn has said since the last time.
@@ -46,12 +56,26 @@ func (s *session) checkpoint(t *turn) {
 		t.saver = nil
 	}
 	t.unsaved = 0
-	said := sayRecord(s.log.since(t.saved, t.Turn))
+	said := s.unsaid(t)
 	if said == nil {
 		return
 	}
 	t.saved = s.log.newest()
 	s.note(t, journalSaid, said)
+}
+
+// unsaid is what a turn has said and no record tells yet.
+func (s *session) unsaid(t *turn) *saidRecord {
+	scratch, _ := s.system.scratch.Get().(*[]Event)
+	if scratch == nil {
+		scratch = new([]Event)
+	}
+	deltas := s.log.since((*scratch)[:0], t.saved, t.Turn)
+	said := sayRecord(deltas)
+	clear(deltas) // lets go of their bytes
+	*scratch = deltas[:0]
+	s.system.scratch.Put(scratch)
+	return said
 }
 
 // note writes something about a turn that nobody waits for.

@@ -21,6 +21,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -130,6 +131,7 @@ type System struct {
 	arriving atomic.Int64  // messages that are not accepted or refused yet
 	rest     chan struct{} // receives when a message has arrived or a turn has ended while draining
 	helpers  helpers
+	scratch  sync.Pool // of *[]Event
 
 	replyTimeout time.Duration
 }
