@@ -177,6 +177,35 @@ func BenchmarkIdle(b *testing.B) {
 	}
 }
 
+// BenchmarkKnown is the memory that sessions cost which the journal knows and
+// nobody uses: 100,000 of them.
+func BenchmarkKnown(b *testing.B) {
+	const sessions = 100_000
+	for b.Loop() {
+		b.StopTimer()
+		j := onDisk(b)
+		s := testSystem(b, Options{Journal: j, Agent: echo})
+		rest(b, start(b, s, chat, watched("hi")))
+		before := inUse()
+		kept := make(chan error, sessions)
+		for i := range sessions {
+			j.Append(store.ID{Owner: "ann", Name: fmt.Sprint(i)}, 1, store.Batch{
+				Events: []store.Event{{Kind: journalCreated, At: time.Now()}}, Head: []byte(`{"log":"0","from":2}`),
+			}, func(err error) { kept <- err })
+		}
+		for range sessions {
+			if err := <-kept; err != nil {
+				b.Fatal(err)
+			}
+		}
+		b.StartTimer()
+		if d, err := s.Describe(Key{"ann", "77777"}); err != nil || d.Name != "77777" {
+			b.Fatal(d, err)
+		}
+		b.ReportMetric(float64(inUse()-before)/sessions, "B/known")
+	}
+}
+
 func inUse() int64 {
 	runtime.GC()
 	runtime.GC()

@@ -157,26 +157,7 @@ func TestABrokenConnectionIsMadeAnew(t *testing.T) {
 }
 
 func BenchmarkAppend(b *testing.B) {
-	for _, writers := range []int{1, 64} {
-		b.Run(fmt.Sprintf("writers=%d", writers), func(b *testing.B) {
-			j := open(b, postgres.Database(b))
-			var wg sync.WaitGroup
-			b.ReportAllocs()
-			b.ResetTimer()
-			for w := range writers {
-				wg.Go(func() {
-					id := store.ID{Owner: "o", Name: fmt.Sprint(w)}
-					for i := range b.N/writers + 1 {
-						if err := storetest.Append(j, id, 1, one(uint64(i))); err != nil {
-							b.Error(err)
-							return
-						}
-					}
-				})
-			}
-			wg.Wait()
-		})
-	}
+	storetest.BenchmarkAppend(b, func(b *testing.B) store.Journal { return open(b, postgres.Database(b)) })
 }
 
 func TestAnErrorOfConnectingIsOneLine(t *testing.T) {

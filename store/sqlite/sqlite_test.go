@@ -5,7 +5,6 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -285,31 +284,6 @@ func TestATransactionThatCouldNotBeUndoneDoesNotStopTheNext(t *testing.T) {
 	must(t, storetest.Append(j, id, 1, one(0)))
 }
 
-// BenchmarkAppend compares one writer, who waits for the disk each time, with
-// many, who share their commits.
 func BenchmarkAppend(b *testing.B) {
-	for _, writers := range []int{1, 64} {
-		b.Run(fmt.Sprintf("writers=%d", writers), func(b *testing.B) {
-			j := open(b, filepath.Join(b.TempDir(), "j.db"))
-			var wg sync.WaitGroup
-			b.ReportAllocs()
-			b.ResetTimer()
-			for w := range writers {
-				wg.Go(func() {
-					id := store.ID{Owner: "o", Name: fmt.Sprint(w)}
-					for i := range b.N/writers + 1 {
-						if err := storetest.Append(j, id, 1, one(uint64(i))); err != nil {
-							b.Error(err)
-							return
-						}
-					}
-				})
-			}
-			wg.Wait()
-		})
-	}
-}
-
-func TestInbox(t *testing.T) {
-	storetest.RunInbox(t, func(t *testing.T) store.Inbox { return open(t, filepath.Join(t.TempDir(), "j.db")) })
+	storetest.BenchmarkAppend(b, func(b *testing.B) store.Journal { return open(b, filepath.Join(b.TempDir(), "j.db")) })
 }
