@@ -50,6 +50,9 @@ func (s *session) written(w *written) error {
 		if errors.Is(w.err, store.ErrFenced) {
 			return errBehind
 		}
+		if w.err != nil && s.refusal == nil {
+			s.owe(w.owed...)
+		}
 		return w.err
 	}
 	behind := s.writing[i+1:]

@@ -53,7 +53,7 @@ func (s *session) crash() {
 			s.fail(t, restarted)
 		}
 	}
-	s.entry.flight, s.entry.queue, s.entry.watched = s.flight, s.queue, s.watched
+	s.entry.flight, s.entry.queue, s.entry.watched, s.entry.owed = s.flight, s.queue, s.watched, s.owed
 }
 
 // resume takes over what an incarnation before this one left.
@@ -66,6 +66,21 @@ func (s *session) resume() {
 			s.welcome(t)
 		}
 	}
+}
+
+// inherit takes up what the incarnation before could not write: it has happened, and
+// is written before anything else.
+func (s *session) inherit(r *revival) error {
+	s.owed, s.entry.owed = s.entry.owed, nil
+	for i := range s.owed {
+		e := s.owed[i].event
+		e.Seq = r.last + uint64(i) + 1
+		if err := r.apply(&e); err != nil {
+			return err
+		}
+		s.debts = max(s.debts, s.owed[i].n)
+	}
+	return nil
 }
 
 // failWaiting fails the turns that wait.

@@ -40,6 +40,7 @@ type entry struct {
 	queue   []*turn
 	stash   []stashed
 	watched int
+	owed    []owed
 	crashed bool
 	revived bool // the log was restored from the journal
 	older   bool // the journal has events from before those that were restored

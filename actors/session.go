@@ -222,6 +222,7 @@ func (s *session) loaded(ctx actor.Context, m *loaded) {
 		s.state, s.kept = m.revived.state, m.revived.exists
 	}
 	if s.kept {
+		m.err = s.inherit(m.revived)
 		s.takeUp(m.revived)
 	}
 	s.entry.revived = true
@@ -235,6 +236,7 @@ func (s *session) loaded(ctx actor.Context, m *loaded) {
 		s.refusal = &Refusal{Code: RefusedUnavailable, Message: "the session's journal cannot be read", RetryAfter: time.Second}
 		s.failWaiting("the session's journal cannot be read")
 	}
+	s.repay()
 	s.advance()
 	s.unstash(ctx)
 	s.rest(ctx)
