@@ -143,7 +143,10 @@ type Subscribed struct{ After uint64 }
 type CreateSession struct{ Metadata json.RawMessage }
 
 // Describe asks for a [Description].
-type Describe struct{}
+type Describe struct {
+	// Glance does not count as a use of the session.
+	Glance bool
+}
 
 // Description tells of a session.
 type Description struct {
@@ -158,8 +161,10 @@ type Description struct {
 	Turns, Messages                int
 	PromptTokens, CompletionTokens int64
 	Watchers                       int
-	Epoch                          string
-	Seq                            uint64
+	// Model is that of the present turn, or of the last since the session woke.
+	Model string
+	Epoch string
+	Seq   uint64
 }
 
 // Listed is a session in a list.

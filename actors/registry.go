@@ -78,6 +78,20 @@ func (r *registry) lease(key Key) *entry {
 	return e
 }
 
+// peek leases a session's entry if it is in memory, and does not count as a use
+// of it. The caller unleases it.
+func (r *registry) peek(key Key) *entry {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	e, ok := r.entries[key]
+	if !ok || r.closed {
+		return nil
+	}
+	r.leases++
+	e.leases++
+	return e
+}
+
 // spawn starts an actor. Its name carries a number, because the one before it
 // may not be gone entirely.
 func (r *registry) spawn(e *entry) *actor.PID {

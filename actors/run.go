@@ -91,6 +91,7 @@ func (s *session) ended(m *turnEnded) {
 		}
 	default:
 		t.fate, t.end = FateAnswered, EventCompleted
+		s.model = m.result.Model
 		t.ending = TurnEvent{FinishReason: m.result.FinishReason, Model: m.result.Model, Usage: m.result.Usage}
 	}
 	s.finish(t)

@@ -33,6 +33,7 @@ type session struct {
 	mean    time.Duration
 	idle    *time.Timer
 	active  time.Time // of the last message that counts as activity
+	model   string    // that answered last
 	batch   []pending // scratch of deltas
 
 	writing []*written // batches on their way to the journal, in their order
@@ -128,6 +129,10 @@ func (s *session) receive(ctx actor.Context, message any, sender *actor.PID) {
 		s.create(m, sender)
 	case *Describe:
 		s.describe(sender)
+		if m.Glance {
+			s.rest(ctx)
+			return
+		}
 	case *ReadMessages:
 		s.readMessages(sender)
 	case *DeleteSession:

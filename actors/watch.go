@@ -1,7 +1,9 @@
 package actors
 
 import (
+	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"slices"
 	"strconv"
@@ -215,10 +217,11 @@ func (s *session) description() *Description {
 		Name: s.entry.key.Name, Created: s.created, Updated: s.updated, Metadata: s.metadata,
 		Queue: make([]string, 0, len(s.queue)), Turns: s.turns, Messages: s.messages,
 		PromptTokens: s.usage.Prompt, CompletionTokens: s.usage.Completion,
-		Watchers: s.watched, Epoch: s.log.epoch, Seq: s.log.position(),
+		Watchers: s.watched, Model: s.model, Epoch: s.log.epoch, Seq: s.log.position(),
 	}
 	if s.current != nil {
 		d.Running = s.current.Turn
+		d.Model = cmp.Or(s.current.Model, s.model)
 		d.Watchers += s.current.watched
 	}
 	for _, t := range s.queue {
@@ -273,10 +276,24 @@ func (s *session) unsettled() (items []Item) {
 			items = append(items, Item{Message: m, Turn: t.Turn, At: t.accepted, Open: open})
 		}
 		if t.phase == phaseRunning && t.spoke {
-			items = append(items, Item{Message: t.answer.Message(), Turn: t.Turn, At: time.Now(), Open: open})
+			answer := t.answer.Message()
+			answer.Text = s.heard(t, answer.Text)
+			items = append(items, Item{Message: answer, Turn: t.Turn, At: time.Now(), Open: open})
 		}
 	}
 	return items
+}
+
+// heard is as much of a turn's answer as its watchers can have heard: deltas that
+// wait behind an end which is not written yet come after the position that is told.
+func (s *session) heard(t *turn, text string) string {
+	for _, e := range s.log.since(s.log.position(), t.Turn) {
+		var part string
+		if json.Unmarshal(e.Content(), &part) == nil {
+			text = text[:max(0, len(text)-len(part))]
+		}
+	}
+	return text
 }
 
 // known refuses what is asked of a session that is not there.

@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # Installs the real parts that the tests drive: clients, servers, tools. All but
-# PostgreSQL goes into git-ignored folders of the tree, and no daemon is started.
+# PostgreSQL and Chromium goes into git-ignored folders of the tree, and no daemon is
+# started.
 # A part that is there already, at the version named by its list, is left alone.
 #
-#	test/deps.sh [part ...]     parts: go python node autobahn promtool postgres model
+#	test/deps.sh [part ...]     parts: go python node autobahn promtool postgres chromium model
 #
 # A part that cannot be had is told and passed over: its tests will be skipped
 # aloud (or fail under REQUIRE_ALL=1), and the other parts are still installed.
@@ -15,7 +16,7 @@ mkdir -p "$cache/stamps"
 
 main() {
 	local parts=("$@") failed=()
-	[ $# -gt 0 ] || parts=(go python node autobahn promtool postgres model)
+	[ $# -gt 0 ] || parts=(go python node autobahn promtool postgres chromium model)
 	for part in "${parts[@]}"; do
 		echo "deps: $part"
 		"install_$part" || failed+=("$part")
@@ -123,6 +124,20 @@ install_postgres() {
 	apt-cache show postgresql >/dev/null 2>&1 || apt-get update -qq
 	DEBIAN_FRONTEND=noninteractive apt-get install -yqq --no-install-recommends -o Dpkg::Options::=--force-confold postgresql >/dev/null ||
 		{ apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -yqq --no-install-recommends -o Dpkg::Options::=--force-confold postgresql >/dev/null; }
+}
+
+# Chromium is a program of the system like PostgreSQL's: it needs libraries of the
+# same release.
+install_chromium() {
+	command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null && return
+	need apt-get || return
+	if [ "$(id -u)" != 0 ]; then
+		echo "deps: Chromium is installed by root only (apt-get install chromium)" >&2
+		return 1
+	fi
+	apt-cache show chromium >/dev/null 2>&1 || apt-get update -qq
+	DEBIAN_FRONTEND=noninteractive apt-get install -yqq --no-install-recommends chromium >/dev/null ||
+		{ apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -yqq --no-install-recommends chromium >/dev/null; }
 }
 
 main "$@"

@@ -54,13 +54,18 @@ var unmatched = &route{pattern: "unmatched"}
 // routes is the whole API; /openapi.json is held against it.
 func (s *Server) routes() []route {
 	return []route{
-		{method: "GET", pattern: "/", handle: s.dashboard},
+		{method: "GET", pattern: "/", handle: s.dashboardPage},
+		{method: "GET", pattern: "/dashboard/{digest}/{file:*}", handle: s.dashboardFile, unlimited: true, quiet: true},
 		{method: "GET", pattern: "/health", handle: s.health, unlimited: true, quiet: true},
 		{method: "GET", pattern: "/health/ready", handle: s.ready, unlimited: true, quiet: true},
 		{method: "GET", pattern: "/metrics", handle: s.metrics, unlimited: true, quiet: true},
 		{method: "GET", pattern: "/openapi.json", handle: s.openAPI},
 		{method: "POST", pattern: "/pair", handle: s.pair},
 
+		{method: "GET", pattern: "/v1/whoami", scope: scopeAny, handle: s.whoami},
+		{method: "GET", pattern: "/v1/tokens", scope: scopeAdmin, handle: s.listTokens},
+		{method: "POST", pattern: "/v1/tokens", scope: scopeAdmin, handle: s.createToken},
+		{method: "DELETE", pattern: "/v1/tokens/{id}", scope: scopeAdmin, handle: s.revokeToken},
 		{method: "POST", pattern: "/v1/ping", scope: scopeAny, handle: s.ping},
 		{method: "POST", pattern: "/v1/chat/completions", scope: scopeChat, handle: s.chatCompletions},
 		{method: "POST", pattern: "/api/chat", scope: scopeChat, handle: s.apiChat},

@@ -39,6 +39,7 @@ type Sessions interface {
 	Messages(key actors.Key) (*actors.Conversation, error)
 	Delete(key actors.Key) error
 	List(ctx context.Context, owner, after string, limit int) ([]actors.Listed, error)
+	Overview(ctx context.Context, owner string, after actors.Key, limit int) ([]actors.Glance, error)
 	Ping(ctx context.Context) error
 	Counts() actors.Counts
 	Live() int
@@ -81,6 +82,14 @@ type Auth interface {
 	IssueTicket(Identity) string
 	// RedeemTicket returns whom a ticket stands for, once.
 	RedeemTicket(ticket string) (Identity, bool)
+	// Tokens lists the tokens, oldest first.
+	Tokens() []Token
+	// CreateToken makes a token, which is told this once, or fails with a
+	// [*TokenError].
+	CreateToken(NewToken) (secret string, t Token, err error)
+	// RevokeToken ends a token and what it has open, or fails with a
+	// [*TokenError].
+	RevokeToken(id string) error
 }
 
 // Options are the settings of a [Server].
@@ -167,13 +176,14 @@ func setDefault[T comparable](field *T, value T) {
 
 // Server is the front end of a gateway.
 type Server struct {
-	options  Options
-	fast     *fasthttp.Server
-	limiter  *Limiter
-	live     atomic.Pointer[access]
-	began    time.Time
-	draining atomic.Bool
-	document []byte // of /openapi.json
+	options   Options
+	fast      *fasthttp.Server
+	limiter   *Limiter
+	live      atomic.Pointer[access]
+	began     time.Time
+	draining  atomic.Bool
+	document  []byte // of /openapi.json
+	dashboard dashboard
 	// life is what asks the store and the providers on behalf of requests; a
 	// request's own context is used again for another.
 	life context.Context

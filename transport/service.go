@@ -2,9 +2,7 @@ package transport
 
 import (
 	"bytes"
-	"crypto/sha256"
 	_ "embed"
-	"encoding/base64"
 	"errors"
 	"strings"
 	"time"
@@ -170,27 +168,4 @@ func (s *Server) openAPI(ctx *fasthttp.RequestCtx, _ *request) error {
 	ctx.SetContentType("application/json")
 	ctx.Response.SetBodyRaw(s.document)
 	return nil
-}
-
-//go:embed dashboard.html
-var dashboardPage []byte
-
-// dashboard answers GET /: a page that tells how to begin.
-func (s *Server) dashboard(ctx *fasthttp.RequestCtx, _ *request) error {
-	h := &ctx.Response.Header
-	h.SetContentType("text/html; charset=utf-8")
-	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; script-src '"+scriptHash(dashboardPage)+"'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Referrer-Policy", "no-referrer")
-	h.Set("Cache-Control", "no-cache")
-	ctx.Response.SetBodyRaw(dashboardPage)
-	return nil
-}
-
-// scriptHash is the digest by which the page's policy allows its one script.
-func scriptHash(page []byte) string {
-	_, script, _ := bytes.Cut(page, []byte("<script>"))
-	script, _, _ = bytes.Cut(script, []byte("</script>"))
-	digest := sha256.Sum256(script)
-	return "sha256-" + base64.StdEncoding.EncodeToString(digest[:])
 }

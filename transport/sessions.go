@@ -18,6 +18,9 @@ func sessionKey(ctx *fasthttp.RequestCtx, r *request) (actors.Key, error) {
 	if err != nil {
 		return actors.Key{}, err
 	}
+	if owner == everybody {
+		return actors.Key{}, badRequest("owner", "one session has one owner; * stands for all in the list only")
+	}
 	name, err := actors.ParseName(pathID(ctx))
 	if err != nil {
 		return actors.Key{}, fail(CodeNotFound, "there is no such session: "+err.Error())
@@ -58,6 +61,7 @@ type sessionJSON struct {
 	Turns     int             `json:"turns"`
 	Messages  int             `json:"messages"`
 	Watchers  int             `json:"watchers"`
+	Model     *string         `json:"model"`
 	Usage     usageJSON       `json:"usage"`
 	LastEvent string          `json:"last_event_id"`
 }
@@ -74,6 +78,9 @@ func sessionBody(d *actors.Description) sessionJSON {
 		State: "idle", Queue: d.Queue, Turns: d.Turns, Messages: d.Messages, Watchers: d.Watchers,
 		Usage:     usageJSON{d.PromptTokens, d.CompletionTokens, d.PromptTokens + d.CompletionTokens},
 		LastEvent: d.Epoch + "-" + strconv.FormatUint(d.Seq, 10),
+	}
+	if d.Model != "" {
+		j.Model = &d.Model
 	}
 	if d.Running != "" {
 		j.State, j.Turn = "running", &d.Running
@@ -120,53 +127,6 @@ func (s *Server) createSession(ctx *fasthttp.RequestCtx, r *request) error {
 	ctx.Response.Header.Set("X-Session-Id", name)
 	ctx.SetStatusCode(fasthttp.StatusCreated)
 	return writeJSON(ctx, sessionBody(d))
-}
-
-const (
-	defaultPage = 20
-	maxPage     = 100
-)
-
-// listSessions answers GET /v1/sessions, newest first.
-func (s *Server) listSessions(ctx *fasthttp.RequestCtx, r *request) error {
-	owner, err := ownerOf(ctx, r)
-	if err != nil {
-		return err
-	}
-	limit := defaultPage
-	if args := ctx.QueryArgs(); args.Has("limit") {
-		value := string(args.Peek("limit"))
-		if limit, err = strconv.Atoi(value); err != nil || limit < 1 || limit > maxPage {
-			return badRequest("limit", "limit is a number from 1 to "+strconv.Itoa(maxPage))
-		}
-	}
-	after := string(ctx.QueryArgs().Peek("after"))
-	listed, err := s.options.Sessions.List(s.life, owner, after, limit+1)
-	if err != nil {
-		return err
-	}
-	more := len(listed) > limit
-	listed = listed[:min(limit, len(listed))]
-	type item struct {
-		ID      string `json:"id"`
-		Object  string `json:"object"`
-		Created int64  `json:"created"`
-		Updated int64  `json:"updated"`
-	}
-	page := struct {
-		Object string  `json:"object"`
-		Data   []item  `json:"data"`
-		First  *string `json:"first_id"`
-		Last   *string `json:"last_id"`
-		More   bool    `json:"has_more"`
-	}{Object: "list", Data: make([]item, len(listed)), More: more}
-	for i, l := range listed {
-		page.Data[i] = item{l.Name, "session", l.Created.Unix(), l.Updated.Unix()}
-	}
-	if n := len(page.Data); n > 0 {
-		page.First, page.Last = &page.Data[0].ID, &page.Data[n-1].ID
-	}
-	return writeJSON(ctx, page)
 }
 
 // getSession answers GET /v1/sessions/:id.

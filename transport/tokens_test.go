@@ -1,7 +1,9 @@
 package transport
 
 import (
+	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 )
@@ -103,4 +105,37 @@ func (a *tokens) RedeemTicket(ticket string) (Identity, bool) {
 	i, ok := a.tickets[ticket]
 	delete(a.tickets, ticket)
 	return i, ok
+}
+
+// Tokens lists what is known by id.
+func (a *tokens) Tokens() []Token {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	var list []Token
+	for id, i := range a.known {
+		list = append(list, Token{ID: id, Name: id, Owner: i.Owner, Kind: "created", Chat: i.Chat, Webhook: i.Webhook, Admin: i.Admin})
+	}
+	slices.SortFunc(list, func(x, y Token) int { return strings.Compare(x.ID, y.ID) })
+	return list
+}
+
+// CreateToken makes a token that is its name.
+func (a *tokens) CreateToken(spec NewToken) (string, Token, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if _, taken := a.known[spec.Name]; taken || spec.Name == "" {
+		return "", Token{}, &TokenError{Message: "another token has this name", Param: "name"}
+	}
+	i := Identity{TokenID: spec.Name, Owner: spec.Owner, Chat: spec.Chat, Webhook: spec.Webhook, Admin: spec.Admin}
+	a.known[spec.Name] = i
+	return spec.Name, Token{ID: spec.Name, Name: spec.Name, Owner: i.Owner, Kind: "created", Chat: i.Chat, Webhook: i.Webhook, Admin: i.Admin}, nil
+}
+
+// RevokeToken ends a token.
+func (a *tokens) RevokeToken(id string) error {
+	if _, ok := a.Verify([]byte(id)); !ok {
+		return &TokenError{Message: "no token has this id", NotFound: true}
+	}
+	a.revoke(id)
+	return nil
 }

@@ -88,3 +88,14 @@ func (g *Gateway) Do(t testing.TB, method, path, body string, headers ...string)
 	}
 	return resp, string(answer)
 }
+
+// Code returns the pairing code that the gateway printed, for a test that pairs
+// by itself.
+func (g *Gateway) Code(t testing.TB) string {
+	t.Helper()
+	code, err := g.output.code()
+	if err != nil {
+		t.Fatalf("gateway: %v", err)
+	}
+	return code
+}

@@ -62,6 +62,9 @@ func (a *answer) stream() {
 		if i > 0 && i == a.script.GateAfter && !a.passGate() {
 			return
 		}
+		if a.script.Steps != nil && !a.pass(a.script.Steps) {
+			return
+		}
 		if !a.chunk(chunks[i], nil) {
 			return
 		}
@@ -249,11 +252,14 @@ func (a *answer) pause(d time.Duration) bool {
 
 // passGate waits for the gate and tells whether the client is still there.
 func (a *answer) passGate() bool {
-	if a.script.Gate == nil {
-		return true
-	}
+	return a.script.Gate == nil || a.pass(a.script.Gate)
+}
+
+// pass waits for a value, or the channel's end, and tells whether the client is
+// still there.
+func (a *answer) pass(gate <-chan struct{}) bool {
 	select {
-	case <-a.script.Gate:
+	case <-gate:
 		return true
 	case <-a.r.Context().Done():
 		a.left()

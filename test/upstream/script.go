@@ -28,6 +28,9 @@ type Script struct {
 	// or has a value for this call.
 	Gate      <-chan struct{}
 	GateAfter int
+	// Steps, if set, is received from before each chunk of a stream, so that a
+	// test says when each of them comes.
+	Steps <-chan struct{}
 	// Fault is what goes wrong, After how many chunks (only for the faults
 	// that strike in the middle of an answer).
 	Fault Fault
