@@ -63,7 +63,7 @@ bench-code: ## Run the benchmarks of the code
 lint: ## gofmt, go vet, staticcheck, and govulncheck where its database is to be had
 	@test/lint.sh $(PKG)
 
-deps: ## Install the real parts of the tests: PostgreSQL, and all else into git-ignored folders
+deps: ## Install the real parts of the tests: PostgreSQL, Chromium, and all else into git-ignored folders
 	@test/deps.sh
 
 clean: ## Take away what was built (what deps installed stays)
