@@ -287,7 +287,7 @@ func (s *session) unsettled() (items []Item) {
 // heard is as much of a turn's answer as its watchers can have heard: deltas that
 // wait behind an end which is not written yet come after the position that is told.
 func (s *session) heard(t *turn, text string) string {
-	for _, e := range s.log.since(s.log.position(), t.Turn) {
+	for _, e := range s.log.since(nil, s.log.position(), t.Turn) {
 		var part string
 		if json.Unmarshal(e.Content(), &part) == nil {
 			text = text[:max(0, len(text)-len(part))]
