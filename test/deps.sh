@@ -4,7 +4,7 @@
 # started.
 # A part that is there already, at the version named by its list, is left alone.
 #
-#	test/deps.sh [part ...]     parts: go python node autobahn promtool postgres chromium model
+#	test/deps.sh [part ...]     parts: go python node autobahn promtool postgres chromium model openrc
 #
 # A part that cannot be had is told and passed over: its tests will be skipped
 # aloud (or fail under REQUIRE_ALL=1), and the other parts are still installed.
@@ -16,7 +16,7 @@ mkdir -p "$cache/stamps"
 
 main() {
 	local parts=("$@") failed=()
-	[ $# -gt 0 ] || parts=(go python node autobahn promtool postgres chromium model)
+	[ $# -gt 0 ] || parts=(go python node autobahn promtool postgres chromium model openrc)
 	for part in "${parts[@]}"; do
 		echo "deps: $part"
 		"install_$part" || failed+=("$part")
@@ -104,6 +104,23 @@ install_promtool() {
 		dpkg-deb --fsys-tarfile "$dir"/prometheus_*.deb | tar -xO ./usr/bin/promtool >"$cache/promtool/promtool.new" &&
 		chmod +x "$cache/promtool/promtool.new" && mv "$cache/promtool/promtool.new" "$cache/promtool/promtool"
 	local status=$?
+	rm -rf "$dir"
+	return $status
+}
+
+# OpenRC would take the place of the machine's init: it is unpacked and not
+# installed. The test lays it over the machine's files in a namespace.
+install_openrc() {
+	[ -x "$cache/openrc/sbin/openrc-run" ] && return
+	need apt-get && need dpkg-deb || return
+	local dir status
+	local download=(apt-get download -qq -o APT::Sandbox::User=root openrc librc1 libeinfo1)
+	dir=$(mktemp -d) || return
+	(cd "$dir" && { "${download[@]}" || { [ "$(id -u)" = 0 ] && apt-get update -qq && "${download[@]}"; }; }) &&
+		rm -rf "$cache/openrc.new" "$cache/openrc" &&
+		for package in "$dir"/*.deb; do dpkg-deb -x "$package" "$cache/openrc.new" || break; done &&
+		[ -x "$cache/openrc.new/sbin/openrc-run" ] && mv "$cache/openrc.new" "$cache/openrc"
+	status=$?
 	rm -rf "$dir"
 	return $status
 }

@@ -101,6 +101,7 @@ webhooks, and keeps each conversation in an actor of its own.`,
 	root.AddCommand(
 		newGatewayCommand(a),
 		newDaemonCommand(a),
+		newServiceCommand(a),
 		newStatusCommand(a),
 		newHealthCommand(a),
 		newDiscoverCommand(a),

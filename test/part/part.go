@@ -4,7 +4,8 @@
 // Such a test must not pass in silence. It calls [Missing], which skips it and
 // appends the reason to the file named by [FileEnv]; `make test` prints that
 // file as one list at its end. With [RequireEnv] set the test fails instead, so
-// that CI cannot go green without having run the part.
+// that CI cannot go green without having run the part. [Cannot] is for what no
+// installation would bring.
 package part
 
 import (
@@ -33,6 +34,18 @@ func Missing(t testing.TB, part, reason string) {
 		t.Errorf("record the skipped part: %v", err)
 	}
 	t.Skipf("skipped, %s is missing: %s", part, reason)
+}
+
+// Cannot ends the test t because this machine cannot have what it needs, however
+// much is installed: a kernel feature, or a right that a container does not give.
+// It skips aloud as [Missing] does, but does not fail where all is required, as
+// no installation would help.
+func Cannot(t testing.TB, what, reason string) {
+	t.Helper()
+	if err := record(what, t.Name(), reason+" (not to be had on this machine)"); err != nil {
+		t.Errorf("record what the machine cannot: %v", err)
+	}
+	t.Skipf("skipped, this machine cannot have %s: %s", what, reason)
 }
 
 // Command returns the path of the named program, or ends the test with

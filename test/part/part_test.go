@@ -61,6 +61,20 @@ func TestMissingFailsWhereAllIsRequired(t *testing.T) {
 	}
 }
 
+func TestCannotSkipsEvenWhereAllIsRequired(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "skips")
+	t.Setenv(part.FileEnv, file)
+	t.Setenv(part.RequireEnv, "1")
+	r := run(func(tb testing.TB) { part.Cannot(tb, "namespaces", "unshare is refused") })
+	if r.skipped == "" || r.failed != "" {
+		t.Fatalf("skipped %q, failed %q; want a skip", r.skipped, r.failed)
+	}
+	got, err := os.ReadFile(file)
+	if err != nil || string(got) != "namespaces\tTestOfAPart\tunshare is refused (not to be had on this machine)\n" {
+		t.Errorf("recorded %q, %v", got, err)
+	}
+}
+
 func TestCommandFindsWhatIsThere(t *testing.T) {
 	if got := part.Command(t, "go"); !strings.HasSuffix(got, "go") {
 		t.Errorf("Command(go) = %q", got)
