@@ -55,7 +55,9 @@ func (s *session) hear(t *turn, deltas []agent.Delta) {
 	s.batch = s.batch[:0]
 	for i := range deltas {
 		d := &deltas[i]
-		t.answer.Add(*d)
+		if !s.entry.ephemeral { // whose answers nobody asks for again
+			t.answer.Add(*d)
+		}
 		if !s.room(t, len(d.Chunk)+eventOverhead) {
 			s.log.append(s.batch...)
 			s.batch = s.batch[:0]

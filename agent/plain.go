@@ -144,29 +144,30 @@ func (t *plainTransport) keep(c *plainConn) {
 	}
 	t.idle[c.address] = append(t.idle[c.address], c)
 	if t.sweep == nil {
-		t.sweep = time.AfterFunc(idleConnTimeout, t.closeOld)
+		t.sweep = time.AfterFunc(idleConnSweep, t.closeOld)
 	}
 }
 
-// closeOld closes what nobody has used for a while.
+// closeOld closes what nobody has used for a while, and what its server has left.
 func (t *plainTransport) closeOld() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.sweep = nil
-	t.closeBefore(time.Now().Add(-idleConnTimeout))
+	old := time.Now().Add(-idleConnTimeout)
+	t.closeIf(func(c *plainConn) bool { return c.since.Before(old) || !isQuiet(c.Conn) })
 	if len(t.idle) > 0 {
-		t.sweep = time.AfterFunc(idleConnTimeout, t.closeOld)
+		t.sweep = time.AfterFunc(idleConnSweep, t.closeOld)
 	}
 }
 
-func (t *plainTransport) closeBefore(when time.Time) {
+func (t *plainTransport) closeIf(condition func(*plainConn) bool) {
 	for address, list := range t.idle {
 		kept := slices.DeleteFunc(list, func(c *plainConn) bool {
-			old := c.since.Before(when)
-			if old {
+			over := condition(c)
+			if over {
 				_ = c.Close()
 			}
-			return old
+			return over
 		})
 		if t.idle[address] = kept; len(kept) == 0 {
 			delete(t.idle, address)
@@ -183,7 +184,7 @@ func (t *plainTransport) CloseIdleConnections() {
 		t.sweep.Stop()
 		t.sweep = nil
 	}
-	t.closeBefore(time.Now().Add(time.Hour))
+	t.closeIf(func(*plainConn) bool { return true })
 }
 
 // exchangeOnConn is one call on its connection.

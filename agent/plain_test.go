@@ -223,6 +223,28 @@ func TestOldIdleConnectionsAreClosed(t *testing.T) {
 	}
 }
 
+func TestAConnectionThatItsServerHasLeftIsNotKept(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {}))
+	t.Cleanup(server.Close)
+	transport := newTransport(Timeouts{}.withDefaults()).(*plainTransport)
+	t.Cleanup(transport.CloseIdleConnections)
+	resp, err := (&http.Client{Transport: transport}).Get(server.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = resp.Body.Close()
+	if len(transport.idle) != 1 {
+		t.Fatal("the connection was not kept")
+	}
+	server.CloseClientConnections()
+	for end := time.Now().Add(safetyNet); len(transport.idle) > 0 && time.Now().Before(end); time.Sleep(time.Millisecond) {
+		transport.closeOld()
+	}
+	if len(transport.idle) > 0 {
+		t.Error("it is still there")
+	}
+}
+
 // BenchmarkPlainStream reads an event stream of n deltas, one read each.
 func BenchmarkPlainStream(b *testing.B) {
 	chunk := "data: {\"id\":\"x\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"m\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\" token\"},\"finish_reason\":null}]}\n\n"

@@ -13,6 +13,7 @@ import (
 const (
 	maxIdleConnsPerHost = 1024
 	idleConnTimeout     = 90 * time.Second
+	idleConnSweep       = 5 * time.Second
 	connBufferBytes     = 4 << 10
 	maxHeaderBytes      = 64 << 10
 	http2StreamBuffer   = 256 << 10
