@@ -82,17 +82,18 @@ type Log struct {
 	// for it.
 	passing bool
 
-	mu     sync.Mutex
-	events []Event // their numbers may have holes
-	last   uint64  // sequence number of the newest event
-	lost   uint64  // of the newest event that is no longer kept
-	held   []held  // events that nobody may see yet, in their order
-	bytes  int
-	slab   []byte // the bytes of new events are copied here
-	subs   []*Subscription
-	rung   []*Subscription // those to be notified when mu is unlocked
-	closed bool
-	why    string // it was closed, or ""
+	mu      sync.Mutex
+	events  []Event // their numbers may have holes
+	last    uint64  // sequence number of the newest event
+	lost    uint64  // of the newest event that is no longer kept
+	held    []held  // events that nobody may see yet, in their order
+	bytes   int
+	slab    []byte // the bytes of new events are copied here
+	subs    []*Subscription
+	rung    []*Subscription // those to be notified when mu is unlocked
+	closed  bool
+	why     string        // it was closed, or ""
+	reading chan struct{} // closed when a watcher has read, nil where nobody waits for that
 }
 
 // newLog returns a log whose window holds limit bytes.
@@ -434,5 +435,6 @@ func (l *Log) unsubscribe(s *Subscription) {
 	defer l.mu.Unlock()
 	if i := slices.Index(l.subs, s); i >= 0 {
 		l.subs = slices.Delete(l.subs, i, i+1)
+		l.hasRead()
 	}
 }

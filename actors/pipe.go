@@ -17,6 +17,7 @@ const maxPipe = 256 << 10
 // it at once, so that a burst costs one message. Two pairs of buffers change
 // places, so that a stream that flows allocates nothing here.
 type pipe struct {
+	max    int // bytes
 	mu     sync.Mutex
 	room   sync.Cond
 	filled chunks
@@ -38,8 +39,9 @@ type mark struct {
 	contentAt, contentLen uint32
 }
 
-func newPipe() *pipe {
-	p := new(pipe)
+// newPipe returns a pipe of no more than a quarter of a log's window.
+func newPipe(window int) *pipe {
+	p := &pipe{max: min(maxPipe, window/4)}
 	p.room.L = &p.mu
 	return p
 }
@@ -49,7 +51,7 @@ func newPipe() *pipe {
 func (p *pipe) put(deltas []agent.Delta) (tell bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for len(p.filled.bytes) >= maxPipe && !p.closed {
+	for len(p.filled.bytes)+eventOverhead*len(p.filled.ends) >= p.max && !p.closed {
 		p.room.Wait()
 	}
 	if p.closed {

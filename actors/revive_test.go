@@ -281,7 +281,7 @@ func FuzzSaidRecord(f *testing.F) {
 		if !json.Valid(slices.Concat([]byte("{"), odd, []byte("}"))) {
 			t.Skip()
 		}
-		l, p := newLog(1<<20), newPipe()
+		l, p := newLog(1<<20), newPipe(1<<20)
 		p.put([]agent.Delta{deltaOf(first), {Chunk: odd}, deltaOf(second), deltaOf(first + second)})
 		for i, d := range p.take() {
 			at, length := contentOf(&d)

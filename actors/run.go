@@ -25,7 +25,7 @@ func (s *session) run(t *turn) {
 	s.expireAt(t)
 	t.phase = phaseRunning
 	t.started = time.Now()
-	t.pipe = newPipe()
+	t.pipe = newPipe(s.log.limit)
 	s.system.ledger.queued.Add(-1)
 	s.system.ledger.running.Add(1)
 	messages, left := s.conversation(t, s.system.live.Load())
@@ -35,9 +35,10 @@ func (s *session) run(t *turn) {
 
 	ctx, cancel := s.turnContext(t)
 	t.cancel = cancel
-	c := &call{system: s.system, self: s.self, mailbox: &s.entry.mailbox, turn: t, pipe: t.pipe, request: agent.Request{
-		Model: t.Model, Messages: messages, Params: t.Params, Whole: t.Whole,
-	}}
+	c := &call{system: s.system, self: s.self, mailbox: &s.entry.mailbox, turn: t, pipe: t.pipe,
+		pace: pace{log: s.log, turn: t.Turn, pipe: t.pipe.max, patience: maxPatience}, request: agent.Request{
+			Model: t.Model, Messages: messages, Params: t.Params, Whole: t.Whole,
+		}}
 	if !s.system.background(func() { c.run(ctx) }) {
 		s.system.tell(s.self, &turnEnded{turn: t, err: context.Canceled})
 	}

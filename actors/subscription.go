@@ -119,6 +119,7 @@ func (s *Subscription) Read(dst []Event, max int) ([]Event, error) {
 		}
 	}
 	if len(dst) > before {
+		l.hasRead()
 		if i < len(l.events) && l.events[i].Seq <= seen {
 			l.ring(s) // the rest is read at the next wake
 		}

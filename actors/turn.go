@@ -104,6 +104,7 @@ type call struct {
 	mailbox *mailbox
 	turn    *turn // only passed on
 	pipe    *pipe
+	pace    pace
 	request agent.Request
 }
 
@@ -113,6 +114,7 @@ func (c *call) run(ctx context.Context) {
 		if len(deltas) == 0 {
 			return
 		}
+		c.pace.pass(ctx, deltas)
 		now.deltas = deltas
 		if !c.mailbox.try(now) && c.pipe.put(deltas) {
 			c.system.tell(c.self, ready)
