@@ -68,6 +68,7 @@ func (s *System) keepHouse() {
 		case <-s.life.Done():
 			return
 		}
+		s.sweepChannels(s.life)
 		if n, err := s.Sweep(s.life); err != nil && s.life.Err() == nil {
 			s.options.Logger.Warn("sessions that are kept too long cannot be removed", slog.Any("error", err))
 		} else if n > 0 {

@@ -8,7 +8,11 @@ import (
 )
 
 // Drain refuses new messages from now on.
-func (s *System) Drain() { s.draining.Store(true) }
+func (s *System) Drain() {
+	if !s.draining.Swap(true) {
+		s.drainChannels()
+	}
+}
 
 // Settle drains, waits for the turns in flight until ctx ends, and interrupts
 // those that are left. It reports how many those were. Sessions can still be
@@ -43,6 +47,7 @@ func (s *System) Shutdown(ctx context.Context) (interrupted int64) {
 	case <-s.registry.close():
 	case <-limit.Done():
 	}
+	s.closeChannels()
 	idle := s.helpers.close()
 	for _, pid := range s.registry.live() {
 		_ = s.root.StopFuture(pid).Wait() // a timeout leaves an actor that holds nothing

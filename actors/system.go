@@ -39,8 +39,12 @@ type Options struct {
 	Journal store.Journal
 	// Logger takes what operators should know; nil discards it.
 	Logger *slog.Logger
-	// Observer hears of what metrics count; nil is nobody.
-	Observer Observer
+	// Observer and Deliveries hear of what metrics count; nil is nobody.
+	Observer   Observer
+	Deliveries DeliveryObserver
+	// Channels are those of the configuration. The Journal must be a
+	// [store.Inbox] too where there are any.
+	Channels []ChannelOptions
 	// MaxRunning is how many turns may run at once; 0 is 10,000.
 	MaxRunning int
 	// MaxWaiting is how many sessions may wait for a place to run; 0 is MaxRunning.
@@ -104,6 +108,9 @@ func (o *Options) setDefaults() {
 	if o.Observer == nil {
 		o.Observer = nobody{}
 	}
+	if o.Deliveries == nil {
+		o.Deliveries = nobody{}
+	}
 }
 
 func setDefault[T comparable](field *T, value T) {
@@ -122,6 +129,8 @@ type System struct {
 	admission  *admission
 	idempotent *idempotent
 	ledger     ledger
+	channels   channelSet
+	inbox      store.Inbox
 	live       atomic.Pointer[Live]
 
 	draining atomic.Bool
@@ -156,6 +165,9 @@ func NewSystem(o Options) *System {
 	s.registry = newRegistry(s)
 	s.background(s.keepHouse)
 	s.watchJournal()
+	s.channels.byName = make(map[string]*channelEntry)
+	s.inbox, _ = o.Journal.(store.Inbox)
+	s.ReloadChannels(o.Channels)
 	return s
 }
 
