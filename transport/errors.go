@@ -22,6 +22,7 @@ const (
 	CodeBadRequest       Code = "bad_request"
 	CodeAuthRequired     Code = "auth_required"
 	CodeAuthFailed       Code = "auth_failed"
+	CodeBadSignature     Code = "bad_signature"
 	CodeOriginDenied     Code = "origin_denied"
 	CodeNotFound         Code = "not_found"
 	CodeMethodNotAllowed Code = "method_not_allowed"
@@ -52,6 +53,7 @@ var codes = map[Code]codeInfo{
 	CodeBadRequest:       {http.StatusBadRequest, "invalid_request_error"},
 	CodeAuthRequired:     {http.StatusUnauthorized, "authentication_error"},
 	CodeAuthFailed:       {http.StatusForbidden, "permission_error"},
+	CodeBadSignature:     {http.StatusUnauthorized, "authentication_error"},
 	CodeOriginDenied:     {http.StatusForbidden, "permission_error"},
 	CodeNotFound:         {http.StatusNotFound, "not_found_error"},
 	CodeMethodNotAllowed: {http.StatusMethodNotAllowed, "invalid_request_error"},

@@ -16,6 +16,7 @@ import (
 
 	"agentzero/actors"
 	"agentzero/agent"
+	"agentzero/channels"
 	"agentzero/store"
 )
 
@@ -66,6 +67,9 @@ var provokes = []provoke{
 		ask: on("GET", "/v1/models", "", "Authorization: Bearer nobody")},
 	{name: "a token of another scope", code: CodeAuthFailed, status: 403, kind: "permission_error",
 		ask: on("GET", "/v1/models", "", "Authorization: Bearer "+webhookToken)},
+	{name: "a delivery that is not signed", code: CodeBadSignature, status: 401, kind: "authentication_error",
+		change: withChannel(channels.Settings{Name: "hooks", Kind: channels.GitHub, Secret: "x"}),
+		ask:    on("POST", "/v1/webhook/hooks", `{}`, "Authorization:")},
 	{name: "a page of another site", code: CodeOriginDenied, status: 403, kind: "permission_error",
 		ask: on("GET", "/v1/models", "", "Origin: https://evil.example")},
 	{name: "a name that was rebound", code: CodeOriginDenied, status: 403, kind: "permission_error",

@@ -38,6 +38,11 @@ var families = map[string]family{
 	"agentzero_turn_duration_seconds":            {"histogram", "Time from a message's acceptance to its fate."},
 	"agentzero_first_delta_seconds":              {"histogram", "Time from a message's acceptance to the first delta."},
 	"agentzero_deltas_total":                     {"counter", "Deltas logged."},
+	"agentzero_channel_requests_total":           {"counter", "Requests to channels, by channel and outcome: accepted, duplicate, ignored, refused, unsigned, unreadable."},
+	"agentzero_channel_deliveries":               {"gauge", "Deliveries with work left, by channel and state."},
+	"agentzero_channel_deliveries_total":         {"counter", "Deliveries that are over, by channel and state."},
+	"agentzero_channel_delivery_seconds":         {"histogram", "Time from a delivery's acceptance until it was over, by channel."},
+	"agentzero_channel_replies_total":            {"counter", "Answers that were sent, will be sent again, or were given up, by channel and outcome."},
 	"agentzero_provider_calls_total":             {"counter", "Calls of providers that have ended, by provider and outcome."},
 	"agentzero_provider_errors_total":            {"counter", "Calls of providers that have failed, by provider and kind."},
 	"agentzero_provider_retries_total":           {"counter", "Requests to providers that were made again, by provider."},
@@ -93,7 +98,33 @@ func (m *Metrics) bind(s *Server) {
 		for _, f := range actors.Fates() {
 			fmt.Fprintf(w, "agentzero_turns_total{fate=%q} %d\n", f.String(), c.Ended[f])
 		}
+		if s.options.Channels == nil {
+			return
+		}
+		for _, c := range s.options.Channels.ChannelCounts() {
+			for state, n := range map[actors.DeliveryState]int64{
+				actors.DeliveryQueued: c.Queued, actors.DeliveryRunning: c.Running, actors.DeliveryReplying: c.Replying,
+			} {
+				fmt.Fprintf(w, "agentzero_channel_deliveries{channel=%q,state=%q} %d\n", c.Name, state, n)
+			}
+		}
 	})
+}
+
+// delivery counts a request to a channel.
+func (m *Metrics) delivery(channel, outcome string) {
+	m.set.GetOrCreateCounter(`agentzero_channel_requests_total{channel="` + channel + `",outcome="` + outcome + `"}`).Inc()
+}
+
+// DeliveryEnded implements actors.DeliveryObserver.
+func (m *Metrics) DeliveryEnded(channel, state string, after time.Duration) {
+	m.set.GetOrCreateCounter(`agentzero_channel_deliveries_total{channel="` + channel + `",state="` + state + `"}`).Inc()
+	m.set.GetOrCreatePrometheusHistogramExt(`agentzero_channel_delivery_seconds{channel="`+channel+`"}`, seconds).Update(after.Seconds())
+}
+
+// ReplySent implements actors.DeliveryObserver.
+func (m *Metrics) ReplySent(channel, outcome string) {
+	m.set.GetOrCreateCounter(`agentzero_channel_replies_total{channel="` + channel + `",outcome="` + outcome + `"}`).Inc()
 }
 
 func (m *Metrics) request(method, route string, status int, took time.Duration) {

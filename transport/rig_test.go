@@ -47,10 +47,13 @@ func newRig(t testing.TB, change ...func(*settings)) *rig {
 	for _, f := range change {
 		f(&s)
 	}
-	s.actors.Observer = s.Metrics
+	s.actors.Observer, s.actors.Deliveries = s.Metrics, s.Metrics
 	r.system = actors.NewSystem(s.actors)
 	if s.Sessions == nil {
 		s.Sessions = r.system
+	}
+	if s.Channels == nil {
+		s.Channels = r.system
 	}
 	r.server = New(s.Options)
 	l, err := net.Listen("tcp", "127.0.0.1:0")

@@ -40,6 +40,8 @@ type route struct {
 	// unlimited routes are not rate limited, quiet ones not logged: both are
 	// asked by machines every few seconds.
 	unlimited, quiet bool
+	// ownLimit routes count against the rate limit themselves.
+	ownLimit bool
 }
 
 // hasHead reports whether the route answers HEAD too: every GET but those that
@@ -71,6 +73,12 @@ func (s *Server) routes() []route {
 		{method: "POST", pattern: "/api/chat", scope: scopeChat, handle: s.apiChat},
 		{method: "POST", pattern: "/api/node-control", handle: s.nodeControl},
 		{method: "POST", pattern: "/webhook", scope: scopeWebhook, handle: s.legacyWebhook},
+		{method: "POST", pattern: "/v1/webhook/{channel}", handle: s.webhook, ownLimit: true},
+		{method: "POST", pattern: "/v1/webhook/{channel}/replay", scope: scopeAdmin, handle: s.replayDeliveries},
+		{method: "GET", pattern: "/v1/webhook/{channel}/deliveries", scope: scopeAdmin, handle: s.listDeliveries},
+		{method: "GET", pattern: "/v1/webhook/{channel}/deliveries/{id}", scope: scopeAdmin, handle: s.getDelivery},
+		{method: "POST", pattern: "/v1/webhook/{channel}/deliveries/{id}/replay", scope: scopeAdmin, handle: s.replayDelivery},
+		{method: "GET", pattern: "/v1/channels", scope: scopeAdmin, handle: s.listChannels},
 		{method: "GET", pattern: "/v1/models", scope: scopeChat, handle: s.listModels},
 		{method: "GET", pattern: "/v1/models/{id:*}", scope: scopeChat, handle: s.getModel},
 		{method: "GET", pattern: "/ws/chat", scope: scopeChat, handle: s.webSocket},

@@ -88,7 +88,7 @@ func (s *Server) check(ctx *fasthttp.RequestCtx, r *request) error {
 		return nil
 	}
 	authErr := s.authenticate(ctx, r)
-	if !r.route.unlimited {
+	if !r.route.unlimited && !r.route.ownLimit {
 		if err := s.limit(ctx, r); err != nil {
 			return err
 		}
@@ -255,6 +255,9 @@ func (s *Server) headerReceived(h *fasthttp.RequestHeader) fasthttp.RequestConfi
 			return fasthttp.RequestConfig{}
 		}
 	}
+	if s.signs(h) {
+		return fasthttp.RequestConfig{MaxRequestBodySize: min(signedBody, s.options.MaxBodyBytes)}
+	}
 	return fasthttp.RequestConfig{MaxRequestBodySize: min(smallBody, s.options.MaxBodyBytes)}
 }
 
@@ -290,6 +293,8 @@ func (s *Server) unreadableError(ctx *fasthttp.RequestCtx, r *request, err error
 	case errors.Is(err, fasthttp.ErrBodyTooLarge) && ctx.Request.Header.ContentLength() <= 0:
 		// It came in chunks, and fasthttp has forgotten whose it was.
 		return fail(CodeTooLarge, fmt.Sprintf("the body is larger than this request may send: %d bytes with a good token, %d without", s.options.MaxBodyBytes, smallBody))
+	case errors.Is(err, fasthttp.ErrBodyTooLarge) && s.signs(&ctx.Request.Header):
+		return fail(CodeTooLarge, fmt.Sprintf("a delivery that is signed may be %d bytes", min(signedBody, s.options.MaxBodyBytes)))
 	case errors.Is(err, fasthttp.ErrBodyTooLarge):
 		if auth := s.authenticate(ctx, &request{route: &route{scope: scopeAny}}); auth != nil {
 			return errorOf(auth) // of strangers only little is read

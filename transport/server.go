@@ -96,6 +96,8 @@ type Auth interface {
 type Options struct {
 	Sessions Sessions
 	Models   Models
+	// Channels take webhooks; nil is none.
+	Channels Channels
 	Auth     Auth
 	Metrics  *Metrics
 	// Logger takes the access log and what operators should know.
