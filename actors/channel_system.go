@@ -243,6 +243,17 @@ func (s *System) Deliveries(ctx context.Context, name string, states []DeliveryS
 	if _, _, err := s.channel(name); err != nil {
 		return nil, err
 	}
+	list, err := ReadDeliveries(ctx, s.inbox, name, states, after, limit)
+	if err != nil {
+		return nil, err
+	}
+	s.markRunning(name, list)
+	return list, nil
+}
+
+// ReadDeliveries lists deliveries as System.Deliveries does, of a store that a
+// system may be using; those with the agent are queued there.
+func ReadDeliveries(ctx context.Context, inbox store.Inbox, name string, states []DeliveryState, after string, limit int) ([]Delivery, error) {
 	q := store.DeliveryQuery{Channel: name, After: after, Limit: limit}
 	for _, state := range states {
 		if state == DeliveryRunning {
@@ -250,7 +261,7 @@ func (s *System) Deliveries(ctx context.Context, name string, states []DeliveryS
 		}
 		q.States = append(q.States, string(state))
 	}
-	stored, err := s.inbox.Deliveries(ctx, q)
+	stored, err := inbox.Deliveries(ctx, q)
 	switch {
 	case errors.Is(err, store.ErrNotFound):
 		return nil, &Refusal{Code: RefusedNotFound, Message: "there is no delivery " + after + " to list after"}
@@ -265,7 +276,6 @@ func (s *System) Deliveries(ctx context.Context, name string, states []DeliveryS
 		}
 		list = append(list, d.told(name))
 	}
-	s.markRunning(name, list)
 	return list, nil
 }
 

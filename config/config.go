@@ -20,12 +20,16 @@ type Config struct {
 	Agent   Agent
 	// Providers holds the tables [providers.NAME] by their names.
 	Providers map[string]Provider
-	Sessions  Sessions
-	Store     Store
-	Log       Log
+	// Channels holds the tables [channels.NAME] by their names.
+	Channels map[string]Channel
+	Sessions Sessions
+	Store    Store
+	Log      Log
 
 	// origins holds the values that are not defaults, by key.
 	origins map[string]Origin
+	// places are where values and tables of providers and channels were written.
+	places map[string]place
 }
 
 // Gateway is the table [gateway]: the HTTP front end.
@@ -127,6 +131,41 @@ type Provider struct {
 	IncludeUsage     bool
 	// Headers are sent with every request, by the names they were given.
 	Headers map[string]Secret
+}
+
+// Channel is one table [channels.NAME]: a way for webhooks in and answers out.
+// What a kind needs of these is the channels package's to say.
+type Channel struct {
+	// Kind is one of those that package channels knows.
+	Kind              string
+	Secret            Secret
+	PublicKey         string
+	Token             Secret
+	APIURL            string
+	Text              string
+	Prompt            string
+	SessionKey        string
+	DeliveryID        string
+	Events            []string
+	Tolerance         time.Duration
+	SignatureHeader   string
+	SignaturePrefix   string
+	SignatureEncoding string // "hex" or "base64"
+	TimestampHeader   string
+	// Reply is "", "platform", "url" or "none".
+	Reply        string
+	ReplyURL     string
+	ReplySecret  Secret
+	Stream       bool
+	AllowPrivate bool
+	Model        string
+	Concurrency  int
+	QueueLimit   int
+	MaxTries     int
+	ReplyTries   int
+	Backoff      time.Duration
+	KeepFor      time.Duration
+	Keep         int
 }
 
 // Sessions is the table [sessions]: conversations and their turns.

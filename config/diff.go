@@ -14,8 +14,8 @@ type Changes struct {
 // Empty tells whether nothing changed.
 func (c Changes) Empty() bool { return len(c.Live) == 0 && len(c.Restart) == 0 }
 
-// Diff compares two configurations. A provider that is in one of them only is
-// named as a whole ("providers.NAME"). Secrets are compared by their values, so
+// Diff compares two configurations. A provider or
+// channel that is in one of them only is named as a whole ("providers.NAME"). Secrets are compared by their values, so
 // one whose reference now leads to another value has changed.
 func Diff(before, after *Config) Changes {
 	var changes Changes
@@ -36,8 +36,8 @@ func Diff(before, after *Config) Changes {
 		}
 		slices.Sort(names)
 		for _, name := range names {
-			if section == providerSection && !(before.hasProvider(name) && after.hasProvider(name)) {
-				add(joinKey([]string{providersTable, name}), true)
+			if above := namedTable(section); above != "" && !(before.has(above, name) && after.has(above, name)) {
+				add(joinKey([]string{above, name}), true)
 				continue
 			}
 			for _, k := range table.in(section) {
@@ -53,7 +53,6 @@ func Diff(before, after *Config) Changes {
 	return changes
 }
 
-func (c *Config) hasProvider(name string) bool {
-	_, ok := c.Providers[name]
-	return ok
+func (c *Config) has(table, name string) bool {
+	return slices.Contains(c.namesIn(table), name)
 }

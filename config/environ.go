@@ -15,7 +15,6 @@ const (
 	fileVariable        = envPrefix + "CONFIG"
 	dataDirVariable     = envPrefix + "DATA_DIR"
 	bearerTokenVariable = envPrefix + "GATEWAY_BEARER_TOKEN"
-	providersPrefix     = envPrefix + "PROVIDERS__"
 )
 
 // readEnviron takes the values of the environment. Other programs may use the
@@ -34,47 +33,53 @@ func (l *loader) readEnviron() {
 		case k == nil && strings.Contains(rest, "__"):
 			l.fail(at, "", "names no key"+l.didYouMean(func() string { return l.suggestVariable(variable) }))
 		case k == nil:
-		case k.section() == providerSection && providerNameFault(name) != "":
-			l.fail(at, joinKey([]string{providersTable, name}), providerNameFault(name))
+		case k.table() != "" && nameFault(k.table(), name) != "":
+			l.fail(at, joinKey([]string{k.table(), name}), nameFault(k.table(), name))
 		default:
 			l.give(k, name, &node{kind: kindText, text: value}, at)
 		}
 	}
 }
 
-// keyOfVariable returns the key that a variable sets, and the provider's name
-// in it.
-func (l *loader) keyOfVariable(variable string) (*key, string) {
-	if rest, ok := strings.CutPrefix(variable, providersPrefix); ok {
-		name, member, ok := cutLast(rest, "__")
-		if !ok {
-			return nil, ""
+// namedVariable takes a variable apart that sets a key of a [TABLE.NAME].
+func namedVariable(variable string) (table, name, member string, ok bool) {
+	for _, table := range namedTables {
+		if rest, found := strings.CutPrefix(variable, envPrefix+strings.ToUpper(table)+"__"); found {
+			name, member, ok = cutLast(rest, "__")
+			return table, strings.ToLower(name), member, ok
 		}
-		for _, k := range l.table.in(providerSection) {
+	}
+	return "", "", "", false
+}
+
+// keyOfVariable returns the key that a variable sets, and the NAME in it.
+func (l *loader) keyOfVariable(variable string) (*key, string) {
+	if table, name, member, ok := namedVariable(variable); ok {
+		for _, k := range l.table.in(table + "." + anyName) {
 			if strings.ToUpper(k.name()) == member {
-				return k, l.providerOfVariable(strings.ToLower(name))
+				return k, l.nameOfVariable(table, name)
 			}
 		}
 		return nil, ""
 	}
 	for i := range l.table.keys {
-		if k := &l.table.keys[i]; k.section() != providerSection && k.env() == variable {
+		if k := &l.table.keys[i]; k.table() == "" && k.env() == variable {
 			return k, ""
 		}
 	}
 	return nil, ""
 }
 
-// providerOfVariable finds the provider of the file that a variable means: a
-// variable's name has no dashes, so my_server may be my-server.
-func (l *loader) providerOfVariable(name string) string {
-	if _, ok := l.mentions[name]; ok {
+// nameOfVariable finds the provider or channel of the file that a variable means:
+// a variable's name has no dashes, so my_server may be my-server.
+func (l *loader) nameOfVariable(table, name string) string {
+	if _, ok := l.mentions[mention{table, name}]; ok {
 		return name
 	}
 	var dashed []string
 	for known := range l.mentions {
-		if strings.ReplaceAll(known, "-", "_") == name {
-			dashed = append(dashed, known)
+		if known.table == table && strings.ReplaceAll(known.name, "-", "_") == name {
+			dashed = append(dashed, known.name)
 		}
 	}
 	if len(dashed) == 1 {
@@ -85,17 +90,16 @@ func (l *loader) providerOfVariable(name string) string {
 
 // suggestVariable returns the variable that was meant by an unknown one, or "".
 func (l *loader) suggestVariable(variable string) string {
-	rest, inProviders := strings.CutPrefix(variable, providersPrefix)
-	provider, _, named := cutLast(rest, "__")
+	table, name, _, named := namedVariable(variable)
 	var candidates []string // without the prefix, which all share
 	for i := range l.table.keys {
 		k := &l.table.keys[i]
 		path := k.path
-		if k.section() == providerSection {
-			if !inProviders || !named {
+		if k.table() != "" {
+			if !named || k.table() != table {
 				continue
 			}
-			path = k.under(provider)
+			path = k.under(name)
 		}
 		candidates = append(candidates, strings.TrimPrefix(envName(path), envPrefix))
 	}
@@ -126,8 +130,8 @@ func (l *loader) readFlags() {
 		switch {
 		case k == nil:
 			l.fail(at, o.Key, "unknown key"+didYouMean(l.table.suggest(path)))
-		case k.section() == providerSection && providerNameFault(name) != "":
-			l.fail(at, o.Key, providerNameFault(name))
+		case k.table() != "" && nameFault(k.table(), name) != "":
+			l.fail(at, o.Key, nameFault(k.table(), name))
 		default:
 			l.give(k, name, &node{kind: kindText, text: o.Value}, at)
 		}

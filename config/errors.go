@@ -48,6 +48,17 @@ func (e *Error) Error() string {
 	return strings.Join(append(parts, e.Message), ": ")
 }
 
+// Fault is an error about a key that whoever uses the values has found: its place
+// is where the key's value stands, else where its table does.
+func (c *Config) Fault(key, message string) *Error {
+	at, ok := c.places[key]
+	if !ok {
+		table, _ := splitLast(key)
+		at = c.places[table]
+	}
+	return &Error{Origin: at.Origin, Column: at.column, Key: key, Message: message}
+}
+
 // Errors is all that is wrong with a configuration: first the file in the order
 // of its lines, then the environment and the flags by name. It has at most 100
 // entries and one more that counts the rest.

@@ -138,7 +138,7 @@ func (l *loader) walk(table *node, path []string) {
 		here := append(path[:len(path):len(path)], child.name)
 		k, name := l.table.find(here)
 		switch {
-		case len(here) == 2 && here[0] == providersTable && !l.checkProviderName(child):
+		case len(here) == 2 && isNamedTable(here[0]) && !l.checkName(here[0], child):
 		case k != nil:
 			l.give(k, name, child, l.inFile(child.nameAt))
 		case l.table.isSection(here):
@@ -156,22 +156,22 @@ func (l *loader) walk(table *node, path []string) {
 func (l *loader) walkSection(table *node, path []string) {
 	if table.kind != kindTable {
 		header := joinKey(path)
-		if header == providersTable {
+		if isNamedTable(header) {
 			header += "." + anyName
 		}
 		l.fail(l.inFile(table.valueAt), joinKey(path), "got "+table.given(false)+", want a table, written ["+header+"]")
 		return
 	}
-	if len(path) == 2 && path[0] == providersTable {
-		l.mention(path[1], l.inFile(table.nameAt))
+	if len(path) == 2 && isNamedTable(path[0]) {
+		l.mention(mention{path[0], path[1]}, l.inFile(table.nameAt))
 	}
 	l.walk(table, path)
 }
 
-func (l *loader) checkProviderName(table *node) bool {
-	fault := providerNameFault(table.name)
+func (l *loader) checkName(above string, table *node) bool {
+	fault := nameFault(above, table.name)
 	if fault != "" {
-		l.fail(l.inFile(table.nameAt), joinKey([]string{providersTable, table.name}), fault)
+		l.fail(l.inFile(table.nameAt), joinKey([]string{above, table.name}), fault)
 	}
 	return fault == ""
 }

@@ -7,8 +7,23 @@ import (
 	"strings"
 )
 
-// anyName stands in a key's path for the NAME of [providers.NAME].
+// anyName stands in a key's path for the NAME of [providers.NAME] and
+// [channels.NAME].
 const anyName = "NAME"
+
+// namedTables hold tables whose names are free.
+var namedTables = []string{providersTable, channelsTable}
+
+func isNamedTable(name string) bool { return slices.Contains(namedTables, name) }
+
+// namedTable is the table above a section of free name, or "".
+func namedTable(section string) string {
+	table, _ := strings.CutSuffix(section, "."+anyName)
+	if table == section {
+		return ""
+	}
+	return table
+}
 
 // key is one entry of the key table.
 type key struct {
@@ -39,6 +54,9 @@ func (k *key) section() string {
 	section, _ := splitLast(k.path)
 	return section
 }
+
+// table is the named table that the key's section is of, or "".
+func (k *key) table() string { return namedTable(k.section()) }
 
 // name is the last part of the path.
 func (k *key) name() string {
@@ -126,6 +144,24 @@ func defineProvider[T any](name string, c codec[T], def T, field func(*Provider)
 	return k
 }
 
+// defineChannel makes the key of a field of each Channel.
+func defineChannel[T any](name string, c codec[T], def T, field func(*Channel) *T, doc string) key {
+	k := entry[T]{
+		path: channelsTable + "." + anyName + "." + name, codec: c, def: def,
+		get: func(c *Config, channel string) T {
+			ch := c.Channels[channel]
+			return *field(&ch)
+		},
+		put: func(c *Config, channel string, v T) {
+			ch := c.Channels[channel]
+			*field(&ch) = v
+			c.Channels[channel] = ch
+		},
+	}.key(doc)
+	k.live = true
+	return k
+}
+
 // live marks keys that a reload can change.
 func live(k key) key {
 	k.live = true
@@ -167,12 +203,12 @@ func (t *keyTable) find(path []string) (k *key, name string) {
 // isSection tells whether the parts name a table.
 func (t *keyTable) isSection(path []string) bool {
 	pattern, _ := generalize(path)
-	return pattern == providersTable || slices.Contains(t.sections, pattern)
+	return isNamedTable(pattern) || slices.Contains(t.sections, pattern)
 }
 
-// generalize puts anyName in the place of a provider's name.
+// generalize puts anyName in the place of a provider's or channel's name.
 func generalize(path []string) (pattern, name string) {
-	if len(path) < 2 || path[0] != providersTable {
+	if len(path) < 2 || !isNamedTable(path[0]) {
 		return joinKey(path), ""
 	}
 	general := slices.Clone(path)
@@ -207,7 +243,7 @@ func (t *keyTable) suggest(path []string) string {
 			home[k.name()] = k.path
 		}
 	}
-	for _, s := range append(t.sections, providersTable) {
+	for _, s := range append(slices.Clone(t.sections), namedTables...) {
 		if above, name := splitLast(s); above == section && name != anyName {
 			siblings = append(siblings, name)
 		}
@@ -225,11 +261,22 @@ func (t *keyTable) suggest(path []string) string {
 // providerNames returns the names of the providers, sorted.
 func (c *Config) providerNames() []string { return slices.Sorted(maps.Keys(c.Providers)) }
 
+// channelNames returns the names of the channels, sorted.
+func (c *Config) channelNames() []string { return slices.Sorted(maps.Keys(c.Channels)) }
+
+// namesIn returns the names of the tables of a named table.
+func (c *Config) namesIn(table string) []string {
+	if table == channelsTable {
+		return c.channelNames()
+	}
+	return c.providerNames()
+}
+
 // names returns the names a section's keys exist under: one empty one, or the
-// providers'.
+// providers' or channels'.
 func (c *Config) names(section string) []string {
-	if section == providerSection {
-		return c.providerNames()
+	if table := namedTable(section); table != "" {
+		return c.namesIn(table)
 	}
 	return []string{""}
 }

@@ -9,6 +9,8 @@ import (
 const (
 	providersTable  = "providers"
 	providerSection = providersTable + "." + anyName
+	channelsTable   = "channels"
+	channelSection  = channelsTable + "." + anyName
 )
 
 // allKeys is the key table: the one place where a key's name, type, limits,
@@ -16,7 +18,7 @@ const (
 func allKeys() []key {
 	var keys []key
 	for _, section := range [][]key{
-		topKeys(), gatewayKeys(), nodeControlKeys(), agentKeys(), providerKeys(), sessionKeys(), storeKeys(), logKeys(),
+		topKeys(), gatewayKeys(), nodeControlKeys(), agentKeys(), providerKeys(), channelKeys(), sessionKeys(), storeKeys(), logKeys(),
 	} {
 		keys = append(keys, section...)
 	}

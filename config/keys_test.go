@@ -52,6 +52,34 @@ var samples = map[string][2]string{
 	"providers.NAME.max_retries":            {"0", "0"},
 	"providers.NAME.include_usage":          {"false", "false"},
 	"providers.NAME.headers":                {"X-A=b=c", `{ X-A = "***" }`},
+	"channels.NAME.kind":                    {"slack", `"slack"`},
+	"channels.NAME.secret":                  {"s", `"***"`},
+	"channels.NAME.public_key":              {"ab", `"ab"`},
+	"channels.NAME.token":                   {"t", `"***"`},
+	"channels.NAME.api_url":                 {"http://x", `"http://x"`},
+	"channels.NAME.text":                    {"/a", `"/a"`},
+	"channels.NAME.prompt":                  {"{{text}}", `"{{text}}"`},
+	"channels.NAME.session_key":             {"/s", `"/s"`},
+	"channels.NAME.delivery_id":             {"/i", `"/i"`},
+	"channels.NAME.events":                  {"a.b,c", `["a.b", "c"]`},
+	"channels.NAME.tolerance":               {"1m", `"1m"`},
+	"channels.NAME.signature_header":        {"X-S", `"X-S"`},
+	"channels.NAME.signature_prefix":        {"v1=", `"v1="`},
+	"channels.NAME.signature_encoding":      {"base64", `"base64"`},
+	"channels.NAME.timestamp_header":        {"X-T", `"X-T"`},
+	"channels.NAME.reply":                   {"none", `"none"`},
+	"channels.NAME.reply_url":               {"https://x", `"https://x"`},
+	"channels.NAME.reply_secret":            {"s", `"***"`},
+	"channels.NAME.stream":                  {"false", "false"},
+	"channels.NAME.allow_private":           {"true", "true"},
+	"channels.NAME.model":                   {"m", `"m"`},
+	"channels.NAME.concurrency":             {"4", "4"},
+	"channels.NAME.queue_limit":             {"5", "5"},
+	"channels.NAME.max_tries":               {"1", "1"},
+	"channels.NAME.reply_tries":             {"2", "2"},
+	"channels.NAME.backoff":                 {"1s", `"1s"`},
+	"channels.NAME.keep_for":                {"1h", `"1h"`},
+	"channels.NAME.keep":                    {"7", "7"},
 	"sessions.busy_policy":                  {"collect", `"collect"`},
 	"sessions.queue_limit":                  {"1", "1"},
 	"sessions.max_running_turns":            {"1", "1"},
@@ -86,8 +114,8 @@ func TestEveryKeyIsSetByItsVariable(t *testing.T) {
 			}
 			variable := "AGENTZERO_" + strings.ToUpper(strings.ReplaceAll(k.path, ".", "__"))
 			environ := []string{"HOME=/home/x", variable + "=" + sample[0]}
-			if k.section() == providerSection && k.name() != "kind" {
-				environ = append(environ, "AGENTZERO_PROVIDERS__NAME__KIND=openai")
+			if k.table() != "" && k.name() != "kind" {
+				environ = append(environ, map[string]string{providersTable: "AGENTZERO_PROVIDERS__NAME__KIND=openai", channelsTable: "AGENTZERO_CHANNELS__NAME__KIND=generic"}[k.table()])
 			}
 			if k.path == "gateway.node_control.enabled" {
 				environ = append(environ, "AGENTZERO_GATEWAY__NODE_CONTROL__AUTH_TOKEN=t")
@@ -115,7 +143,7 @@ func TestEveryKeyIsSetByItsVariable(t *testing.T) {
 }
 
 func TestTheLiveKeysAreThoseOfTheContract(t *testing.T) {
-	live := regexp.MustCompile(`^(log\.level|gateway\.(cors_allowed_origins|rate_limit_max|rate_limit_window_secs|allowed_hosts)|agent\..*|providers\..*|sessions\.(busy_policy|queue_limit|turn_timeout|context_messages|context_tokens)|store\.max_(age|sessions|bytes))$`)
+	live := regexp.MustCompile(`^(log\.level|gateway\.(cors_allowed_origins|rate_limit_max|rate_limit_window_secs|allowed_hosts)|agent\..*|providers\..*|channels\..*|sessions\.(busy_policy|queue_limit|turn_timeout|context_messages|context_tokens)|store\.max_(age|sessions|bytes))$`)
 	for _, k := range allKeys() {
 		if k.live != live.MatchString(k.path) {
 			t.Errorf("%s is live: %t", k.path, k.live)

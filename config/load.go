@@ -51,14 +51,17 @@ type loader struct {
 	table   *keyTable
 	config  *Config
 	given   []given
-	// mentions are the places that name a provider first.
-	mentions map[string]place
+	// mentions are the places that name a provider or a channel first.
+	mentions map[mention]place
 	// places are where the values in use were written.
 	places map[string]place
 	// unread tells that there is a file whose values are not known.
 	unread bool
 	faults []*Error
 }
+
+// mention names a table [TABLE.NAME].
+type mention struct{ table, name string }
 
 // place is an origin, and the column where it is a file.
 type place struct {
@@ -69,7 +72,7 @@ type place struct {
 // given is a value that a source gives for a key.
 type given struct {
 	key   *key
-	name  string // of the provider, in its keys
+	name  string // of the provider or channel, in its keys
 	value *node
 	place place
 }
@@ -85,8 +88,8 @@ func newLoader(o Options) *loader {
 		options:  o,
 		environ:  make(map[string]string, len(environ)),
 		table:    newKeyTable(),
-		config:   &Config{Providers: make(map[string]Provider), origins: make(map[string]Origin)},
-		mentions: make(map[string]place),
+		config:   &Config{Providers: make(map[string]Provider), Channels: make(map[string]Channel), origins: make(map[string]Origin)},
+		mentions: make(map[mention]place),
 		places:   make(map[string]place),
 	}
 	for _, variable := range environ {
@@ -95,7 +98,7 @@ func newLoader(o Options) *loader {
 		}
 	}
 	for i := range l.table.keys {
-		if k := &l.table.keys[i]; k.section() != providerSection {
+		if k := &l.table.keys[i]; k.table() == "" {
 			k.reset(l.config, "")
 		}
 	}
@@ -117,20 +120,20 @@ func (l *loader) didYouMean(suggest func() string) string {
 
 // give notes a value; sources call it from the weakest to the strongest.
 func (l *loader) give(k *key, name string, value *node, at place) {
-	if k.section() == providerSection {
-		l.mention(name, at)
+	if table := k.table(); table != "" {
+		l.mention(mention{table, name}, at)
 	}
 	l.given = append(l.given, given{key: k, name: name, value: value, place: at})
 }
 
-// mention makes sure that a provider exists.
-func (l *loader) mention(name string, at place) {
-	if _, ok := l.mentions[name]; ok {
+// mention makes sure that a provider or channel exists.
+func (l *loader) mention(m mention, at place) {
+	if _, ok := l.mentions[m]; ok {
 		return
 	}
-	l.mentions[name] = at
-	for _, k := range l.table.in(providerSection) {
-		k.reset(l.config, name)
+	l.mentions[m] = at
+	for _, k := range l.table.in(m.table + "." + anyName) {
+		k.reset(l.config, m.name)
 	}
 }
 
@@ -155,6 +158,10 @@ func (l *loader) finish() (*Config, error) {
 	l.validate()
 	if err := report(l.faults); err != nil {
 		return nil, err
+	}
+	l.config.places = l.places
+	for m, at := range l.mentions {
+		l.config.places[joinKey([]string{m.table, m.name})] = at
 	}
 	return l.config, nil
 }
@@ -206,14 +213,14 @@ func (l *loader) assign(g given, shadowed bool) {
 	l.places[path] = at
 }
 
-// placeOf is where a key's value stands: its own place, else its provider's.
+// placeOf is where a key's value stands: its own place, else its table's.
 func (l *loader) placeOf(key string) place {
 	if at, ok := l.places[key]; ok {
 		return at
 	}
-	rest, _ := strings.CutPrefix(key, providersTable+".")
+	table, rest, _ := strings.Cut(key, ".")
 	name, _, _ := strings.Cut(rest, ".") // names that are mentioned hold no dot
-	return l.mentions[name]
+	return l.mentions[mention{table, name}]
 }
 
 // baseDir is where a relative path of a source starts.

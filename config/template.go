@@ -21,9 +21,13 @@ func Template() string {
 	table := newKeyTable()
 	for _, section := range table.sections {
 		b.WriteString("\n")
-		if section == providerSection {
+		switch section {
+		case providerSection:
 			b.WriteString("# One table for each model server; the name after the dot is free.\n#[" + providersTable + ".openai]\n")
-		} else if section != "" {
+		case channelSection:
+			b.WriteString("# One table for each webhook channel; the name after the dot is free, and its\n# path is /v1/webhook/NAME.\n#[" + channelsTable + ".support]\n")
+		}
+		if namedTable(section) == "" && section != "" {
 			b.WriteString("[" + section + "]\n")
 		}
 		for _, k := range table.in(section) {

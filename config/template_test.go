@@ -23,10 +23,12 @@ func TestTheTemplateMeansTheDefaults(t *testing.T) {
 func TestTheTemplateUncommentedIsTheDefaultsToo(t *testing.T) {
 	home := "HOME=" + t.TempDir()
 	uncommented := regexp.MustCompile(`(?m)^#([a-z_]+ = |\[)`).ReplaceAllString(Template(), "$1")
-	want := mustLoad(t, Options{Environ: []string{home, "AGENTZERO_PROVIDERS__OPENAI__KIND=openai", "AGENTZERO_PROVIDERS__OPENAI__API_KEY=k"}})
+	want := mustLoad(t, Options{Environ: []string{home, "AGENTZERO_PROVIDERS__OPENAI__KIND=openai", "AGENTZERO_PROVIDERS__OPENAI__API_KEY=k",
+		"AGENTZERO_CHANNELS__SUPPORT__KIND=github", "AGENTZERO_CHANNELS__SUPPORT__SECRET=s", "AGENTZERO_CHANNELS__SUPPORT__TOKEN=t", "AGENTZERO_CHANNELS__SUPPORT__TEXT=/message",
+		"AGENTZERO_CHANNELS__SUPPORT__PROMPT={{/sender/login}} writes: {{text}}", "AGENTZERO_CHANNELS__SUPPORT__EVENTS=issues.opened,issue_comment.created"}})
 	got := mustLoad(t, Options{
 		File:    writeFile(t, t.TempDir(), FileName, uncommented),
-		Environ: []string{home, "OPENAI_API_KEY=k"},
+		Environ: []string{home, "OPENAI_API_KEY=k", "WEBHOOK_SECRET=s", "PLATFORM_TOKEN=t"},
 	})
 	if changes := Diff(want, got); !changes.Empty() {
 		t.Errorf("differs in %+v", changes)

@@ -43,6 +43,11 @@ func validate(c *Config) []fault {
 			add(joinKey([]string{providersTable, name, "kind"}), "is missing, want %s", oneOf(providerKinds()).want)
 		}
 	}
+	for _, name := range c.channelNames() {
+		if c.Channels[name].Kind == "" {
+			add(joinKey([]string{channelsTable, name, "kind"}), "is missing, want %s", oneOf(channelKinds()).want)
+		}
+	}
 	if text := agentProviderFault(c); text != "" {
 		add("agent.provider", "%s", text)
 	}
@@ -73,9 +78,13 @@ func quoteAll(names []string) string {
 	return strings.Join(quoted, ", ")
 }
 
-// providerNameFault says why a provider cannot have this name, or "".
-func providerNameFault(name string) string {
-	if slices.Contains([]string{"demo", "auto"}, name) {
+// nameFault says why a provider or a channel cannot have this name, or "".
+func nameFault(table, name string) string {
+	what := "provider"
+	if table == channelsTable {
+		what = "channel"
+	}
+	if table == providersTable && slices.Contains([]string{"demo", "auto"}, name) {
 		return "the name is reserved, choose another"
 	}
 	valid := name != "" && len(name) <= 64 && name[0] != '-' && name[0] != '_'
@@ -85,7 +94,7 @@ func providerNameFault(name string) string {
 		}
 	}
 	if !valid {
-		return "not a name for a provider, want 1 to 64 lower-case letters, digits, _ and -, and a letter or digit first"
+		return "not a name for a " + what + ", want 1 to 64 lower-case letters, digits, _ and -, and a letter or digit first"
 	}
 	return ""
 }

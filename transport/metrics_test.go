@@ -39,13 +39,16 @@ func TestNoLabelIsAClientsToChoose(t *testing.T) {
 }
 
 func TestEveryFamilyIsDescribedOnceBeforeItsSamples(t *testing.T) {
-	r := newRig(t)
+	r := newRig(t, withChannel(hooks))
 	r.agent.always("Hi")
 	r.ask("POST", "/v1/chat/completions", hello)
 	r.socket("")
 	m := r.server.options.Metrics
 	m.ProviderCall("p", "cut", time.Second, 1, 2)
 	m.UpstreamRetry("p")
+	m.delivery("hooks", "accepted")
+	m.DeliveryEnded("hooks", "answered", time.Second)
+	m.ReplySent("hooks", "sent")
 	m.FirstDelta(time.Second)
 	m.TurnEnded(actors.FateAnswered, time.Second)
 	m.request("GET", "/health", 200, time.Second)

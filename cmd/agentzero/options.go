@@ -20,6 +20,8 @@ func systemOptions(c *config.Config, g *gateway) actors.Options {
 		Journal:     g.journal,
 		Logger:      g.log,
 		Observer:    g.metrics,
+		Deliveries:  g.metrics,
+		Channels:    g.channels,
 		MaxRunning:  c.Sessions.MaxRunningTurns,
 		MaxLive:     c.Sessions.MaxLive,
 		IdleTimeout: c.Sessions.IdleTimeout,
@@ -47,6 +49,7 @@ func serverOptions(c *config.Config, g *gateway) transport.Options {
 	return transport.Options{
 		Sessions:        g.system,
 		Models:          g.agent,
+		Channels:        g.system,
 		Auth:            keyringAuth{g.keyring},
 		Metrics:         g.metrics,
 		Logger:          g.log,

@@ -65,11 +65,17 @@ func (a *app) printError(message string) {
 // command's own flags that set keys.
 func (a *app) loadConfig(flags ...config.Override) (*config.Config, error) {
 	c, err := config.Load(a.configOptions(flags...))
+	if err == nil {
+		_, err = channelOptions(c) // what a kind needs is not config's to know
+	}
 	var faults config.Errors
 	if errors.As(err, &faults) && len(faults) > 1 {
 		return nil, fmt.Errorf("the configuration has %d errors:\n%w", len(faults), err)
 	}
-	return c, err
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
 }
 
 func (a *app) configOptions(flags ...config.Override) config.Options {
@@ -107,6 +113,7 @@ webhooks, and keeps each conversation in an actor of its own.`,
 		newDiscoverCommand(a),
 		newTokenCommand(a),
 		newSessionsCommand(a),
+		newChannelsCommand(a),
 		newBackupCommand(a),
 		newRestoreCommand(a),
 		newConfigCommand(a),

@@ -36,7 +36,8 @@ type gateway struct {
 	keyring  *auth.Keyring
 	agent    *liveAgent
 	journal  store.Journal
-	lock     *flock.Flock // on the journal's file
+	lock     *flock.Flock            // on the journal's file
+	channels []actors.ChannelOptions // of the start
 	system   *actors.System
 	listener net.Listener
 	server   *transport.Server
@@ -127,6 +128,9 @@ func (g *gateway) start() error {
 	g.metrics = transport.NewMetrics(readVersion().Version)
 	g.agent = newLiveAgent(c, g.metrics, g.log, g.listener.Addr().String())
 	if err := g.openJournal(); err != nil {
+		return err
+	}
+	if g.channels, err = channelOptions(c); err != nil {
 		return err
 	}
 	g.system = actors.NewSystem(systemOptions(c, g))
@@ -230,12 +234,24 @@ func (g *gateway) reload() {
 	g.level.Set(c.Log.Level)
 	g.agent.replace(c)
 	g.system.Reload(systemLive(c))
+	g.reloadChannels(c)
 	g.server.Reload(serverLive(c))
 	g.config = c
 	g.log.Info("configuration reloaded", "changed", changes.Live)
 	if len(changes.Restart) > 0 {
 		g.log.Warn("some changes wait for a restart", "keys", changes.Restart)
 	}
+}
+
+// reloadChannels takes other channels. They have been looked at when the
+// configuration was read.
+func (g *gateway) reloadChannels(c *config.Config) {
+	list, err := channelOptions(c)
+	if err != nil {
+		g.log.Error("the channels were not reloaded", "error", err)
+		return
+	}
+	g.system.ReloadChannels(list)
 }
 
 // listenError says why an address cannot be listened on, and what to do.
