@@ -54,6 +54,8 @@ var _ store.Journal = (*Journal)(nil)
 const (
 	defaultMaxWaiting = 64 << 20
 	maxReaders        = 4
+	// busyTimeout is how long, in milliseconds, one waits for another process.
+	busyTimeout = 10_000
 )
 
 // Open opens the file, brings it to this program's schema, and starts to write.
@@ -128,7 +130,7 @@ func openDB(path, query string, conns int) (*sql.DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	dsn := (&url.URL{Scheme: "file", OmitHost: true, Path: filepath.ToSlash(absolute)}).String() + "?" + query + "&_pragma=busy_timeout(10000)"
+	dsn := (&url.URL{Scheme: "file", OmitHost: true, Path: filepath.ToSlash(absolute)}).String() + "?" + query + fmt.Sprintf("&_pragma=busy_timeout(%d)", busyTimeout)
 	db, err := sql.Open("sqlite", dsn)
 	if err != nil {
 		return nil, err

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"time"
 
@@ -43,6 +44,37 @@ func (j *Journal) commit(ops []operation) {
 			op.end(refusals[i])
 		}
 	}
+	if err == nil {
+		j.writer.shorten(j.path + "-wal")
+	}
+}
+
+const (
+	// walLimit is how large the write-ahead log grows before the writer waits for
+	// its readers to let go of it. SQLite itself, which is told to move pages into
+	// the file from 4 MiB on, never waits, and among many readers never ends.
+	walLimit = 8 << 20
+	// readerPatience is how long, in milliseconds, it waits for them: a backup
+	// reads for longer, and then the log grows.
+	readerPatience = 200
+)
+
+// shorten moves what the write-ahead log holds into the file where it has grown.
+// What fails here is tried again when it has grown further.
+func (w *writer) shorten(wal string) {
+	info, err := os.Stat(wal)
+	if err != nil || info.Size() < max(walLimit, w.shortenAt) {
+		return
+	}
+	ctx := context.Background()
+	var busy, pages, moved int
+	_, _ = w.conn.ExecContext(ctx, fmt.Sprintf("PRAGMA busy_timeout = %d", readerPatience))
+	err = w.conn.QueryRowContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)").Scan(&busy, &pages, &moved)
+	_, _ = w.conn.ExecContext(ctx, fmt.Sprintf("PRAGMA busy_timeout = %d", busyTimeout))
+	w.shortenAt = 0
+	if err != nil || busy != 0 {
+		w.shortenAt = info.Size() + walLimit
+	}
 }
 
 // writes reports whether operations have anything to write.
@@ -61,6 +93,7 @@ type writer struct {
 	sizeOfSnapshot, putSnapshot, growSession, probe                 *sql.Stmt
 	sizeOf, deleteEvents, deleteClaims, deleteSession, forgetClaims *sql.Stmt
 	deleteSnapshot                                                  *sql.Stmt
+	shortenAt                                                       int64 // size of the write-ahead log; 0 is walLimit
 	addDelivery, updateDelivery, surplusDelivery, forgetDeliveries  *sql.Stmt
 }
 

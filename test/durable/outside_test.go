@@ -2,11 +2,13 @@ package durable
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"agentzero/store"
@@ -174,5 +176,51 @@ func TestABackupIsRestoredWhileTheGatewayRuns(t *testing.T) {
 		if _, err := os.Stat(filepath.Join(data, left)); !os.IsNotExist(err) {
 			t.Errorf("%s is there: %v", left, err)
 		}
+	}
+}
+
+// Commands that delete, while the gateway is at work, fail no message.
+func TestCommandsBesideAGatewayAtWorkFailNobody(t *testing.T) {
+	for _, kept := range stores {
+		t.Run(kept.name, func(t *testing.T) {
+			env := kept.env(t)
+			var doomed []string
+			for i := range 8 {
+				doomed = append(doomed, fmt.Sprint("doomed", i))
+			}
+			g := keeps(t, gateway.Options{Env: env}, doomed...)
+			var talks sync.WaitGroup
+			stop := make(chan struct{})
+			said := make([]int, 4)
+			for i := range said {
+				talks.Go(func() {
+					for ; ; said[i]++ {
+						select {
+						case <-stop:
+							return
+						default:
+						}
+						resp, body := g.Do(t, "POST", fmt.Sprint("/v1/sessions/talk", i, "/messages"), `{"stream":true,"content":"on"}`)
+						if resp.StatusCode != http.StatusOK || !strings.Contains(body, "turn.completed") {
+							t.Errorf("%s: %s", resp.Status, body)
+							return
+						}
+					}
+				})
+			}
+			for _, session := range doomed {
+				if r := command(t, g, env, "sessions", "delete", session); r.Code != 0 {
+					t.Errorf("delete: %+v", r)
+				}
+			}
+			close(stop)
+			talks.Wait()
+			for i, n := range said {
+				if got := len(messages(t, g, fmt.Sprint("talk", i))); got != 2*n || n == 0 {
+					t.Errorf("talk %d has %d messages of %d turns", i, got, n)
+				}
+			}
+			atRest(t, g)
+		})
 	}
 }
