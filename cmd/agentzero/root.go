@@ -106,6 +106,7 @@ webhooks, and keeps each conversation in an actor of its own.`,
 
 	root.AddCommand(
 		newGatewayCommand(a),
+		newChatCommand(a),
 		newDaemonCommand(a),
 		newServiceCommand(a),
 		newStatusCommand(a),

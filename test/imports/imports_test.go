@@ -33,6 +33,7 @@ var mayImport = map[string][]string{
 	"store":               {},
 	"auth":                {},
 	"daemon":              {},
+	"client":              {},
 	"config":              {},
 	"bench":               {},
 	"test":                {},
