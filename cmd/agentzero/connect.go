@@ -15,9 +15,6 @@ import (
 	"agentzero/config"
 )
 
-// tokenVariable holds the token of commands that talk to a gateway.
-const tokenVariable = "AGENTZERO_TOKEN"
-
 // terminalPrefix begins the names of the tokens that this program makes for
 // itself.
 const terminalPrefix = "terminal-"
@@ -29,7 +26,7 @@ func (a *app) connect(ctx context.Context, f chatFlags) (c *client.Client, end f
 		return nil, nil, err
 	}
 	none := func() {}
-	c = &client.Client{Token: firstOf(f.token, a.getenv(tokenVariable)), HTTP: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 2}}}
+	c = &client.Client{Token: firstOf(f.token, a.getenv(tokenVariable), conf.Gateway.BearerToken.Reveal()), HTTP: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 2}}}
 	c.Address = func() (string, error) { return gatewayAddress(conf) }
 	if f.url != "" {
 		url := strings.TrimSuffix(strings.TrimRight(f.url, "/"), "/v1")
