@@ -32,7 +32,12 @@ const (
 
 // newLifeline ties a subscription to what may end it.
 func (s *Server) newLifeline(sub *actors.Subscription, tokenID string) *lifeline {
-	l := &lifeline{wake: sub.Notify}
+	return s.newLifelineOf(sub.Notify, tokenID)
+}
+
+// newLifelineOf ties whoever wake wakes to what may end it.
+func (s *Server) newLifelineOf(wake func(), tokenID string) *lifeline {
+	l := &lifeline{wake: wake}
 	l.cancel = s.options.Auth.OnRevoke(tokenID, func() { l.cut(revoked) })
 	s.mu.Lock()
 	s.streams[l] = struct{}{}

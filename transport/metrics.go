@@ -61,6 +61,7 @@ type Metrics struct {
 	webSockets     *metrics.Counter
 	webSocketsOpen *metrics.Gauge
 	streams        *metrics.Gauge
+	firstDeltas    firstDeltas // for the quantiles of GET /v1/events
 }
 
 // seconds are the buckets of all durations: from the answer of a cached page to
@@ -149,7 +150,10 @@ func (m *Metrics) failed(code Code) { m.errors(code).Inc() }
 func (m *Metrics) limited() { m.rateLimited.Inc() }
 
 // FirstDelta implements actors.Observer.
-func (m *Metrics) FirstDelta(after time.Duration) { m.firstDelta.Update(after.Seconds()) }
+func (m *Metrics) FirstDelta(after time.Duration) {
+	m.firstDelta.Update(after.Seconds())
+	m.firstDeltas.add(after)
+}
 
 // Deltas implements actors.Observer.
 func (m *Metrics) Deltas(n int) { m.deltas.Add(n) }
@@ -168,11 +172,23 @@ func (m *Metrics) ProviderCall(provider, kind string, took time.Duration, prompt
 		outcome = "error"
 		m.set.GetOrCreateCounter(`agentzero_provider_errors_total{` + label + `,kind="` + kind + `"}`).Inc()
 	}
-	m.set.GetOrCreateCounter(`agentzero_provider_calls_total{` + label + `,outcome="` + outcome + `"}`).Inc()
+	m.calls(provider, outcome).Inc()
 	m.set.GetOrCreatePrometheusHistogramExt(`agentzero_provider_call_duration_seconds{`+label+`}`, seconds).Update(took.Seconds())
 	m.set.GetOrCreateCounter(`agentzero_provider_tokens_total{` + label + `,direction="prompt"}`).Add(int(promptTokens))
 	m.set.GetOrCreateCounter(`agentzero_provider_tokens_total{` + label + `,direction="completion"}`).Add(int(completionTokens))
 }
+
+func (m *Metrics) calls(provider, outcome string) *metrics.Counter {
+	return m.set.GetOrCreateCounter(`agentzero_provider_calls_total{provider="` + provider + `",outcome="` + outcome + `"}`)
+}
+
+// providerCalls are a provider's calls that have ended well, and those that failed.
+func (m *Metrics) providerCalls(provider string) (ok, failed uint64) {
+	return m.calls(provider, "ok").Get(), m.calls(provider, "error").Get()
+}
+
+// openStreams are the event streams and WebSockets that are open.
+func (m *Metrics) openStreams() int64 { return int64(m.streams.Get() + m.webSocketsOpen.Get()) }
 
 // UpstreamRetry counts a request to a provider that is made again.
 func (m *Metrics) UpstreamRetry(provider string) {

@@ -65,6 +65,8 @@ func (s *Server) routes() []route {
 		{method: "POST", pattern: "/pair", handle: s.pair},
 
 		{method: "GET", pattern: "/v1/whoami", scope: scopeAny, handle: s.whoami},
+		{method: "GET", pattern: "/v1/events", scope: scopeAdmin, handle: s.gatewayEvents},
+		{method: "GET", pattern: "/v1/providers", scope: scopeAdmin, handle: s.listProviders},
 		{method: "GET", pattern: "/v1/tokens", scope: scopeAdmin, handle: s.listTokens},
 		{method: "POST", pattern: "/v1/tokens", scope: scopeAdmin, handle: s.createToken},
 		{method: "DELETE", pattern: "/v1/tokens/{id}", scope: scopeAdmin, handle: s.revokeToken},

@@ -98,8 +98,10 @@ type Options struct {
 	Models   Models
 	// Channels take webhooks; nil is none.
 	Channels Channels
-	Auth     Auth
-	Metrics  *Metrics
+	// Providers tells of the model servers; nil of none.
+	Providers Providers
+	Auth      Auth
+	Metrics   *Metrics
 	// Logger takes the access log and what operators should know.
 	Logger *slog.Logger
 	// Version is told by the dashboard and /openapi.json.
@@ -186,6 +188,7 @@ type Server struct {
 	draining  atomic.Bool
 	document  []byte // of /openapi.json
 	dashboard dashboard
+	monitor   *monitor
 	// life is what asks the store and the providers on behalf of requests; a
 	// request's own context is used again for another.
 	life context.Context
@@ -237,6 +240,7 @@ func New(o Options) *Server {
 		Logger:            fastLogger{o.Logger},
 	}
 	o.Metrics.bind(s)
+	s.monitor = startMonitor(s)
 	return s
 }
 
@@ -283,6 +287,7 @@ func (s *Server) Drain() { s.draining.Store(true) }
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.Drain()
 	s.endStreams()
+	s.monitor.end()
 	defer s.end()
 	s.connections.end()
 	err := s.fast.ShutdownWithContext(ctx)

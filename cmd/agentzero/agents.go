@@ -30,10 +30,11 @@ type liveAgent struct {
 
 // providers are those of one configuration.
 type providers struct {
-	router  *agent.Router
-	catalog *agent.Catalog
-	auto    *discovery.Auto // nil unless it is the default provider
-	closers []interface{ Close() }
+	router   *agent.Router
+	catalog  *agent.Catalog
+	auto     *discovery.Auto // nil unless it is the default provider
+	settings map[string]config.Provider
+	closers  []interface{ Close() }
 }
 
 func newLiveAgent(c *config.Config, m *transport.Metrics, log *slog.Logger, own string) *liveAgent {
@@ -72,7 +73,7 @@ func (p *providers) close() {
 
 func (a *liveAgent) providers(c *config.Config) *providers {
 	m := a.metrics
-	p := &providers{}
+	p := &providers{settings: c.Providers}
 	agents := make(map[string]agent.Agent, len(c.Providers)+1)
 	for name, settings := range c.Providers {
 		provider := newProvider(name, settings, m)

@@ -50,6 +50,7 @@ func serverOptions(c *config.Config, g *gateway) transport.Options {
 		Sessions:        g.system,
 		Models:          g.agent,
 		Channels:        g.system,
+		Providers:       g.agent,
 		Auth:            keyringAuth{g.keyring},
 		Metrics:         g.metrics,
 		Logger:          g.log,
