@@ -1,12 +1,18 @@
 package dashboard
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
+
+	"agentzero/test/gateway"
+	"agentzero/test/upstream"
 )
 
 // shotsEnv names a folder into which the tests put a picture of each view.
@@ -40,14 +46,46 @@ func (b *tab) scheme(name string) chromedp.Action {
 	return emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: name}})
 }
 
-// TestPictures takes pictures of what no other test shows well.
+// TestPictures takes pictures of each view, of a gateway that has something to do.
 func TestPictures(t *testing.T) {
 	if os.Getenv(shotsEnv) == "" {
 		t.Skipf("%s is not set", shotsEnv)
 	}
-	g, b := conversationOf(t, niceAnswer)
-	_ = g
+	up := upstream.New(t)
+	up.Set("small", upstream.Script{Deltas: []string{niceAnswer[:200], niceAnswer[200:]}})
+	up.Set("large", upstream.Script{Deltas: upstream.Count(900), Interval: 18 * time.Millisecond, Wait: 120 * time.Millisecond})
+	up.Set("broken", upstream.Script{Fault: upstream.FaultStatus, Status: 500})
+	g := gateway.Start(t, gateway.Options{Upstream: up.URL(), Model: "small"})
+	g.Token(t)
+	var work sync.WaitGroup
+	for i := range 6 {
+		work.Go(func() {
+			time.Sleep(time.Duration(i) * 3 * time.Second) // for the picture's sake
+			for _, model := range []string{"large", "broken", "large"}[i%2:] {
+				body := fmt.Sprintf(`{"model":%q,"stream":true,"messages":[{"role":"user","content":"Count, please"}]}`, model)
+				g.Do(t, "POST", "/v1/chat/completions", body, fmt.Sprintf("X-Session-Id: count-%d", i))
+			}
+		})
+	}
+	b := signedIn(t, g)
+	b.say("What is an actor?")
+	b.sees("2 tokens", ".status")
 	b.shoot("chat")
+	time.Sleep(20 * time.Second) // for the picture's sake
+	for _, view := range []string{"activity", "sessions", "providers", "connect"} {
+		b.eval("location.hash = '#/"+view+"'", nil)
+		b.wait("document.querySelector('h1')", "the view is there")
+		time.Sleep(2 * time.Second)
+		b.shoot(view)
+	}
+	b.write("#name", "laptop")
+	b.click("button", "Make")
+	b.sees("copy it now")
+	b.shoot("connect-made")
+	b.eval("location.hash = '#/sessions/default/count-1'", nil)
+	b.sees("live")
+	b.shoot("watch")
+	work.Wait()
 	b.click("button", "Sign out")
 	b.sees("Pairing code")
 	b.shoot("pair")

@@ -1,13 +1,21 @@
 // The page: who is signed in, which view is shown, and the way between them.
 import { enter, leave, may, me, token } from './api.js';
 import { html, render, useEffect, useState, useStore } from './ui.js';
+import { Activity } from './activity.js';
 import { Chat } from './chat.js';
+import { Connect } from './connect.js';
 import { Pair } from './pair.js';
 import { Icon, Trouble } from './parts.js';
+import { Providers } from './providers.js';
+import { Sessions } from './sessions.js';
 
-// views are those of the menu; a later part of the page is loaded when it is shown.
+// views are those of the menu, as far as the token's scopes go.
 const views = [
   { name: 'chat', title: 'Chat', scope: 'chat', view: Chat },
+  { name: 'activity', title: 'Activity', scope: 'admin', view: Activity },
+  { name: 'sessions', title: 'Sessions', scope: 'admin', view: Sessions },
+  { name: 'providers', title: 'Providers', scope: 'admin', view: Providers },
+  { name: 'connect', title: 'Connect', scope: 'chat', view: Connect },
 ];
 
 function App() {

@@ -96,7 +96,8 @@ function Welcome() {
   </${Empty}></div>`;
 }
 
-function Turns({ talk, send }) {
+// Turns shows a conversation; without send, to look at only.
+export function Turns({ talk, send }) {
   const box = useRef(null);
   const follows = useRef(true);
   useLayoutEffect(() => {
@@ -143,7 +144,7 @@ function Turn({ turn, talk, send }) {
       ${turn.thinking && html`<details class="thinking"><summary>Thinking</summary><div dir="auto">${clean(turn.thinking)}</div></details>`}
       ${turn.answer ? html`<${Markdown} text=${turn.answer} />` : null}
       ${turn.tools.filter(Boolean).map((t, i) => html`<div key=${i} class="tool">Asks for the tool <code>${clean(t.name)}</code> <code class="soft">${clean(t.arguments).slice(0, 400)}</code></div>`)}
-      <${Status} turn=${turn} again=${again} />
+      <${Status} turn=${turn} again=${send && again} />
     </div>
   </article>`;
 }
