@@ -31,9 +31,9 @@ type nodeJSON struct {
 	Queued      int64   `json:"queued_turns"`
 }
 
-// nodeControl answers POST /api/node-control: node.list, node.describe and
-// node.drain. A drained node refuses new turns and says so in /health; what runs
-// ends, and the process stays until it is stopped.
+// nodeControl answers POST /api/node-control: node.list, node.describe, node.drain
+// and node.undrain. A drained node refuses new turns and says so in /health; what
+// runs ends, and the process stays until it is stopped, or takes work again.
 func (s *Server) nodeControl(ctx *fasthttp.RequestCtx, _ *request) error {
 	n := s.options.Node
 	if n == nil {
@@ -55,12 +55,12 @@ func (s *Server) nodeControl(ctx *fasthttp.RequestCtx, _ *request) error {
 	switch method {
 	case "node.list":
 		return s.listNodes(ctx, n)
-	case "node.describe", "node.drain":
+	case "node.describe", "node.drain", "node.undrain":
 		if err := n.checkID(id); err != nil {
 			return err
 		}
-		if method == "node.drain" {
-			s.Drain()
+		if method != "node.describe" && !s.setDrained(method == "node.drain") {
+			return fail(CodeDraining, "the node is shutting down, and takes no work again")
 		}
 		return writeJSON(ctx, struct {
 			OK     bool     `json:"ok"`
@@ -68,7 +68,7 @@ func (s *Server) nodeControl(ctx *fasthttp.RequestCtx, _ *request) error {
 			Node   nodeJSON `json:"node"`
 		}{true, method, s.node(n)})
 	default:
-		return badRequest("method", "the method is node.list, node.describe or node.drain")
+		return badRequest("method", "the method is node.list, node.describe, node.drain or node.undrain")
 	}
 }
 

@@ -18,6 +18,8 @@ func TestNodeControl(t *testing.T) {
 		{"a node that is not allowed", `{"method":"node.describe","node_id":"n3"}`, "X-Node-Control-Token: node-token", 403, CodeAuthFailed},
 		{"a node that is not there", `{"method":"node.describe","node_id":"n2"}`, "X-Node-Control-Token: node-token", 404, CodeNotFound},
 		{"an odd method", `{"method":"node.stop"}`, "X-Node-Control-Token: node-token", 400, CodeBadRequest},
+		{"a drain that is taken back", `{"method":"node.drain","node_id":"n1"}`, "X-Node-Control-Token: node-token", 200, ""},
+		{"the taking back", `{"method":"node.undrain","node_id":"n1"}`, "X-Node-Control-Token: node-token", 200, ""},
 		{"a drain", `{"method":"node.drain","node_id":"n1"}`, "X-Node-Control-Token: node-token", 200, ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -42,5 +44,17 @@ func TestNodeControl(t *testing.T) {
 	}
 	if got := newRig(t).ask("POST", "/api/node-control", `{"method":"node.list"}`); got.StatusCode != 404 {
 		t.Errorf("where it is off: %s", got.Status)
+	}
+}
+
+func TestAServerThatShutsDownTakesNoWorkAgain(t *testing.T) {
+	r := newRig(t, func(s *settings) { s.Node = &NodeControl{Token: "node-token", ID: "n1"} })
+	r.server.Drain()
+	got := r.ask("POST", "/api/node-control", `{"method":"node.undrain","node_id":"n1"}`, "Authorization:", "X-Node-Control-Token: node-token")
+	if got.StatusCode != 503 || got.failure(t).Code != CodeDraining {
+		t.Errorf("%s %s", got.Status, got.body)
+	}
+	if got := r.ask("POST", "/api/node-control", `{"method":"node.drain","node_id":"n1"}`, "Authorization:", "X-Node-Control-Token: node-token"); got.StatusCode != 200 {
+		t.Errorf("%s %s", got.Status, got.body)
 	}
 }

@@ -186,7 +186,9 @@ type Server struct {
 	live      atomic.Pointer[access]
 	began     time.Time
 	draining  atomic.Bool
-	document  []byte // of /openapi.json
+	drain     sync.Mutex // over changes of draining
+	stopping  bool       // draining for good
+	document  []byte     // of /openapi.json
 	dashboard dashboard
 	monitor   *monitor
 	// life is what asks the store and the providers on behalf of requests; a
@@ -280,7 +282,24 @@ func (s *Server) Serve(l net.Listener) error {
 
 // Drain makes /health say so and refuses new turns. Connections and other
 // requests are still served.
-func (s *Server) Drain() { s.draining.Store(true) }
+func (s *Server) Drain() {
+	s.drain.Lock()
+	defer s.drain.Unlock()
+	s.stopping = true
+	s.draining.Store(true)
+}
+
+// setDrained drains for an operator, or takes work again. It returns false where
+// the server is on its way to its end.
+func (s *Server) setDrained(drained bool) bool {
+	s.drain.Lock()
+	defer s.drain.Unlock()
+	if s.stopping {
+		return drained
+	}
+	s.draining.Store(drained)
+	return true
+}
 
 // Shutdown ends the server: it stops accepting, ends the streams that are left
 // (their turns should have ended before), and waits for all requests or ctx.

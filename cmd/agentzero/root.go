@@ -118,6 +118,8 @@ webhooks, and keeps each conversation in an actor of its own.`,
 		newBackupCommand(a),
 		newRestoreCommand(a),
 		newConfigCommand(a),
+		newDoctorCommand(a),
+		newManCommand(a),
 		newVersionCommand(a),
 	)
 	root.SetHelpCommand(newHelpCommand(root))

@@ -225,6 +225,8 @@ func roundTime(d time.Duration) string {
 // byteSize is a number of bytes as a person says it.
 func byteSize(n int64) string {
 	switch {
+	case n >= 1e9:
+		return fmt.Sprintf("%.1f GB", float64(n)/1e9)
 	case n >= 1e6:
 		return fmt.Sprintf("%.1f MB", float64(n)/1e6)
 	case n >= 1e3:

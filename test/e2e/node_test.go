@@ -72,6 +72,17 @@ func TestNodeControlNeedsItsOwnTokenAndDrains(t *testing.T) {
 	if resp, body = call(token, `{"method":"node.describe","node_id":"alpha"}`); resp.StatusCode != http.StatusOK {
 		t.Errorf("a drained node is not described: %s: %s", resp.Status, body)
 	}
+	refuse(token, `{"method":"node.undrain","node_id":"gamma"}`, 403, "auth_failed")
+	resp, body = call(token, `{"method":"node.undrain","node_id":"alpha"}`)
+	if resp.StatusCode != http.StatusOK || !strings.Contains(body, `"status":"ok"`) {
+		t.Errorf("undrained: %s: %s", resp.Status, body)
+	}
+	if resp, _ = g.Do(t, "GET", "/health", ""); resp.StatusCode != http.StatusOK {
+		t.Errorf("the health of an undrained node is %s", resp.Status)
+	}
+	if resp, body = g.Do(t, "POST", "/api/chat", `{"message":"x"}`); resp.StatusCode != http.StatusOK {
+		t.Errorf("a message to an undrained node: %s: %s", resp.Status, body)
+	}
 }
 
 func TestNodeControlIsOffUnlessItIsTurnedOn(t *testing.T) {
