@@ -33,6 +33,12 @@ type rig struct {
 // in js and python know them by these names.
 func newRig(t testing.TB) *rig {
 	t.Helper()
+	return newRigWith(t, "")
+}
+
+// newRigWith is newRig with a configuration.
+func newRigWith(t testing.TB, config string) *rig {
+	t.Helper()
 	up := upstream.New(t)
 	never := make(chan struct{})
 	for model, script := range map[string]upstream.Script{
@@ -49,7 +55,7 @@ func newRig(t testing.TB) *rig {
 	} {
 		up.Set(model, script)
 	}
-	return &rig{gateway.Start(t, gateway.Options{Upstream: up.URL(), Model: "echo"}), up}
+	return &rig{gateway.Start(t, gateway.Options{Upstream: up.URL(), Model: "echo", Config: config}), up}
 }
 
 // toolCalls is the answer of a model that wants two tools called, one of whose
