@@ -231,7 +231,7 @@ func (c *channel) deliver(m *deliver, sender *actor.PID) {
 		record: deliveryRecord{Text: message.Text, Target: message.Target, Reason: message.Ignored},
 	}
 	if d.id == "" {
-		d.id = NewID("dlv_")
+		d.id = newDeliveryID()
 	}
 	if message.Ignored != "" {
 		d.state = DeliveryIgnored

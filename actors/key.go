@@ -5,6 +5,7 @@ import (
 	"encoding/base32"
 	"errors"
 	"strings"
+	"time"
 
 	"agentzero/store"
 )
@@ -45,6 +46,18 @@ func (k Key) address() string { return "session/" + k.Owner + "/" + k.Name }
 func (k Key) id() store.ID { return store.ID{Owner: k.Owner, Name: k.Name} }
 
 var idEncoding = base32.NewEncoding("0123456789abcdefghjkmnpqrstvwxyz").WithPadding(base32.NoPadding)
+
+// newDeliveryID returns a fresh identifier that sorts by the time when it was made:
+// deliveries that come together then stand together in the store's index.
+func newDeliveryID() string {
+	var b [15]byte
+	milliseconds := time.Now().UnixMilli()
+	for i := range 6 {
+		b[i] = byte(milliseconds >> (8 * (5 - i)))
+	}
+	_, _ = rand.Read(b[6:]) // never fails, as its documentation says
+	return "dlv_" + idEncoding.EncodeToString(b[:])
+}
 
 // NewID returns a fresh identifier of 24 characters (120 random bits) behind
 // the prefix.

@@ -64,7 +64,7 @@ INSERT INTO journal VALUES (1, 0, x'');
 `,
 	`
 CREATE TABLE deliveries (
-	place        INTEGER PRIMARY KEY AUTOINCREMENT, -- in the order of acceptance
+	place        INTEGER PRIMARY KEY, -- in the order of acceptance
 	channel      TEXT NOT NULL,
 	id           TEXT NOT NULL,
 	conversation TEXT NOT NULL,
