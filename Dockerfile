@@ -25,5 +25,7 @@ ENV AGENTZERO_DATA_DIR=/data \
 VOLUME /data
 EXPOSE 42617
 STOPSIGNAL SIGTERM
+# A gateway that drains is unhealthy too: it takes no new work.
+HEALTHCHECK --interval=10s --timeout=5s --start-period=10s --retries=3 CMD ["/agentzero", "health"]
 ENTRYPOINT ["/agentzero"]
 CMD ["gateway"]

@@ -24,7 +24,7 @@ export AGENTZERO_TEST_SKIPS := $(SKIPS)
 export REQUIRE_ALL
 
 .DEFAULT_GOAL := help
-.PHONY: help run build build-bench test race conformance test-llm fuzz bench bench-code lint deps clean
+.PHONY: help run build build-bench test race conformance test-llm fuzz bench bench-code lint release deps clean
 
 help: ## Show this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -62,6 +62,9 @@ bench-code: ## Run the benchmarks of the code
 
 lint: ## gofmt, go vet, staticcheck, and govulncheck where its database is to be had
 	@test/lint.sh $(PKG)
+
+release: ## Build the release into dist/: archives, deb, rpm, SBOM, checksums
+	@release/build.sh
 
 deps: ## Install the real parts of the tests: PostgreSQL, Chromium, and all else into git-ignored folders
 	@test/deps.sh

@@ -12,6 +12,10 @@ if [ -n "$unformatted" ]; then
 fi
 go vet "$@"
 go tool staticcheck "$@"
+# What a release is built for must compile, whatever machine this is.
+for os in darwin windows; do
+	GOOS=$os CGO_ENABLED=0 go vet ./cmd/agentzero ./daemon/...
+done
 
 # govulncheck exits 3 where it found something, otherwise non-zero where it
 # could not look.

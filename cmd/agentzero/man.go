@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"os"
-	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/cobra/doc"
@@ -13,16 +12,16 @@ func newManCommand(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "man DIR",
 		Short: "Write the manual pages of all commands into a directory",
-		Args:  cobra.ExactArgs(1),
+		Long: `Write the manual pages of all commands into a directory, which is made. Their date
+is that of SOURCE_DATE_EPOCH, or today's.`,
+		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := os.MkdirAll(args[0], 0o755); err != nil {
 				return err
 			}
-			// The pages are the same whenever they are made of the same program.
-			date := time.Unix(0, 0).UTC()
 			root := cmd.Root()
 			root.DisableAutoGenTag = true
-			header := &doc.GenManHeader{Section: "1", Source: "agentzero " + readVersion().Version, Manual: "agentzero", Date: &date}
+			header := &doc.GenManHeader{Section: "1", Source: "agentzero " + readVersion().Version, Manual: "agentzero"}
 			if err := doc.GenManTree(root, header, args[0]); err != nil {
 				return fmt.Errorf("cannot write the manual: %w", err)
 			}
