@@ -48,6 +48,20 @@ type StartTurn struct {
 	// Own tells that Input is a whole conversation of the client's own, which
 	// takes the place of the session's. Otherwise Input is what comes next.
 	Own bool `json:"own,omitempty"`
+	// Items tells that each message of Input is an item of its own, system
+	// messages among them, so that the model is given some of them joined.
+	Items bool `json:"items,omitempty"`
+	// System leads what the model is given in this turn and no other, in the place
+	// of all system messages that lead otherwise.
+	System []agent.Message `json:"system,omitempty"`
+	// Existing refuses the message where there is no session, and a Behind that is
+	// not "" where that turn is not the session's last.
+	Existing bool   `json:"existing,omitempty"`
+	Behind   string `json:"behind,omitempty"`
+	// Fit fails the turn where messages would have to be left out for the model.
+	Fit bool `json:"fit,omitempty"`
+	// Extra is what the sender wants kept with the turn, a JSON value or nil.
+	Extra json.RawMessage `json:"extra,omitempty"`
 	// Model, Params and Whole are agent.Request's.
 	Model  string          `json:"model,omitempty"`
 	Params json.RawMessage `json:"params,omitempty"`
@@ -76,6 +90,10 @@ type Accepted struct {
 	Position int
 	// After is the log's position before the turn's first event.
 	After uint64
+	// Place is that of the acceptance in the session's journal, 0 without one.
+	Place uint64
+	// At is the time of the acceptance.
+	At time.Time
 }
 
 // RefusalCode names why a message was not accepted.
@@ -91,6 +109,7 @@ const (
 	RefusedConflict    RefusalCode = "idempotency_key_conflict"
 	RefusedExists      RefusalCode = "exists"
 	RefusedGap         RefusalCode = "gap"
+	RefusedPassed      RefusalCode = "passed" // another turn is the session's last
 	RefusedUnavailable RefusalCode = "unavailable"
 )
 
@@ -140,7 +159,12 @@ type Subscribed struct{ After uint64 }
 
 // CreateSession makes a session. It is replied to with a [Description], or a
 // [Refusal] where it exists.
-type CreateSession struct{ Metadata json.RawMessage }
+type CreateSession struct {
+	Metadata json.RawMessage
+	// Items begin the conversation, under the name Turn (see [AddItems]).
+	Turn  string
+	Items []agent.Message
+}
 
 // Describe asks for a [Description].
 type Describe struct {
@@ -317,6 +341,8 @@ type Failure struct {
 	// while it was.
 	Expired bool   `json:"expired,omitempty"`
 	Message string `json:"message"`
+	// Param is the part of the request at fault, or "".
+	Param string `json:"param,omitempty"`
 	// Status, Type and Code are the upstream's.
 	Status int    `json:"status,omitempty"`
 	Type   string `json:"type,omitempty"`

@@ -32,6 +32,12 @@ func (s *session) startTurn(m *StartTurn, sender *actor.PID) {
 	case !m.Deadline.IsZero() && !now.Before(m.Deadline):
 		s.refuse(sender, RefusedExpired, "the request's time limit had passed when it arrived", 0)
 		return
+	case m.Existing && !s.exists:
+		s.refuse(sender, RefusedNotFound, "there is no such session", 0)
+		return
+	case m.Behind != "" && m.Behind != s.latest():
+		s.refuse(sender, RefusedPassed, "another turn is the last of the session", 0)
+		return
 	case s.answering() && m.Busy == BusyReject:
 		s.refuse(sender, RefusedBusy, "the session is answering another message", s.retryAfter())
 		return
@@ -47,6 +53,17 @@ func (s *session) startTurn(m *StartTurn, sender *actor.PID) {
 
 // answering reports whether a message would have to wait.
 func (s *session) answering() bool { return s.current != nil || len(s.queue) > 0 }
+
+// latest is the turn that was accepted last, as far as it has left anything.
+func (s *session) latest() string {
+	switch {
+	case len(s.flight) > 0:
+		return s.flight[len(s.flight)-1].Turn
+	case len(s.items) > 0:
+		return s.items[len(s.items)-1].Turn
+	}
+	return ""
+}
 
 // waiting counts the messages that wait behind the one that runs or is about
 // to, those that were merged among them.
@@ -73,7 +90,7 @@ func (s *session) accept(t *turn) {
 	if t.Watch {
 		t.watched = 1
 	}
-	t.reply = Accepted{Turn: t.Turn, Follow: t.Turn, Position: s.place(t), After: s.log.position()}
+	t.reply = Accepted{Turn: t.Turn, Follow: t.Turn, Position: s.place(t), After: s.log.position(), At: t.accepted}
 	if !t.Deadline.IsZero() && t.reply.Position > 0 {
 		s.expireAt(t)
 	}
@@ -96,6 +113,7 @@ func (s *session) accept(t *turn) {
 	}
 	b.Events = append(b.Events, store.Event{Kind: journalAccepted, Turn: t.Turn, At: t.accepted, Data: data})
 	t.place = s.last + uint64(len(b.Events))
+	t.reply.Place = t.place
 	if s.since == 0 {
 		s.since = t.place
 	}
@@ -242,7 +260,7 @@ func (t *turn) takeIn(other *turn) {
 // takes reports whether a turn may take another's message in: both collect, and
 // are to be answered in the same way.
 func (t *turn) takes(other *turn) bool {
-	return t.Busy == BusyCollect && other.Busy == BusyCollect && !t.Own && !other.Own &&
+	return t.Busy == BusyCollect && other.Busy == BusyCollect && !t.Own && !other.Own && !t.Items && !other.Items &&
 		t.Whole == other.Whole && t.Model == other.Model && t.Class == other.Class && bytes.Equal(t.Params, other.Params)
 }
 

@@ -49,7 +49,7 @@ func (s *System) recallTurn(r *remembered, claim *store.Claim) error {
 		return errDraining
 	}
 	defer s.registry.unlease(e)
-	accepted := &Accepted{Turn: claim.Turn, Follow: told.turn}
+	accepted := &Accepted{Turn: claim.Turn, Follow: told.turn, Place: claim.Place, At: claim.At}
 	if !told.ended {
 		flies, err := ask[flying](s, e.pid, &findTurn{told.turn})
 		switch {

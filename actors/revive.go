@@ -29,7 +29,9 @@ type head struct {
 	Usage    usage           `json:"usage"`
 	Snapshot snapshotMark    `json:"snapshot,omitzero"`
 	// Generation is the journal's when this was written.
-	Generation int64 `json:"generation,omitempty"`
+	Generation int64    `json:"generation,omitempty"`
+	Over       int      `json:"over,omitempty"`
+	Hidden     []uint64 `json:"hidden,omitempty"`
 }
 
 // head is the session's as it stands after an append that ends at place.
@@ -38,6 +40,7 @@ func (s *session) head(place uint64) json.RawMessage {
 		Log: s.log.Epoch(), Seq: s.log.newest(), At: place, From: place + 1, Since: s.since, Created: s.created,
 		Metadata: s.metadata, System: s.state.system, Turns: s.turns, Messages: s.messages, Usage: s.usage,
 		Snapshot: s.snap, Generation: s.generation,
+		Over: s.over, Hidden: s.hidden,
 	}
 	h.From = s.unread(h.From)
 	for i := range s.items {
@@ -61,11 +64,13 @@ func (h *head) reads(place uint64) {
 type revival struct {
 	*state
 	head      head
-	open      []*turn // in the order of their acceptance
-	window    int     // bytes of events that are wanted for the log
-	only      string  // the turn whose events are wanted, or ""
-	over      bool    // the end of that turn was read
-	into      string  // the turn it was merged into, if it was
+	open      []*turn        // in the order of their acceptance
+	window    int            // bytes of events that are wanted for the log
+	only      string         // the turn whose events are wanted, or ""
+	wanted    *turn          // that turn
+	torn      *agent.Message // its answer, where what was said could not all be written
+	over      bool           // the end of that turn was read
+	into      string         // the turn it was merged into, if it was
 	intoPlace uint64
 	events    []numbered // for the log
 	bytes     int        // of events
@@ -155,6 +160,7 @@ func loadHead(ctx context.Context, journal store.Journal, id store.ID) (*revival
 		exists: true, epoch: kept.Epoch, last: kept.Last, created: h.Created, updated: kept.Updated, metadata: h.Metadata,
 		system: h.System, turns: h.Turns, messages: h.Messages, usage: h.Usage, since: h.Since,
 		generation: kept.Generation,
+		over:       h.Over, hidden: h.Hidden,
 	}
 	r.used, r.lost, r.first = h.Seq, h.Seq, true
 	return r, nil
@@ -200,7 +206,10 @@ func (r *revival) apply(e *store.Event) error {
 		}
 		r.used = max(r.used, m.LogSeq)
 		t := newTurn(m.StartTurn, nil, e.At)
-		t.place = e.Seq
+		t.place, t.logSeq = e.Seq, m.LogSeq
+		if r.only == t.Turn {
+			r.wanted = t
+		}
 		if r.since == 0 {
 			r.since = e.Seq
 		}
@@ -231,6 +240,8 @@ func (r *revival) apply(e *store.Event) error {
 			return err
 		}
 		return r.end(e, &end)
+	case journalItems, journalRemoved, journalUpdated, journalHidden:
+		return r.applyEdit(e)
 	default:
 		return errors.New("an event of a kind that this version does not know")
 	}
@@ -303,7 +314,9 @@ func (r *revival) end(e *store.Event, end *endRecord) error {
 	r.open = slices.Delete(r.open, i, i+1)
 	kind, telling := end.event(t)
 	r.log(telling, end.Seq)
-	r.over = r.only == e.Turn
+	if r.over = r.only == e.Turn; r.over {
+		r.torn = end.Answer
+	}
 	if kind == EventMerged {
 		if r.over {
 			r.into, r.intoPlace = end.Into, end.IntoPlace

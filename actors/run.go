@@ -35,6 +35,10 @@ func (s *session) run(t *turn) {
 
 	ctx, cancel := s.turnContext(t)
 	t.cancel = cancel
+	if t.Fit && left > 0 {
+		s.ended(&turnEnded{turn: t, err: errNoFit})
+		return
+	}
 	c := &call{system: s.system, self: s.self, mailbox: &s.entry.mailbox, turn: t, pipe: t.pipe,
 		pace: pace{log: s.log, turn: t.Turn, pipe: t.pipe.max, patience: maxPatience}, request: agent.Request{
 			Model: t.Model, Messages: messages, Params: t.Params, Whole: t.Whole,

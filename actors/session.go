@@ -137,6 +137,14 @@ func (s *session) receive(ctx actor.Context, message any, sender *actor.PID) {
 		s.readMessages(sender)
 	case *DeleteSession:
 		s.delete(m, sender)
+	case *AddItems:
+		s.addItems(m, sender)
+	case *RemoveItem:
+		s.removeItem(m, sender)
+	case *UpdateSession:
+		s.update(m, sender)
+	case *HideTurn:
+		s.hide(m, sender)
 	case *watch:
 		s.watch(m.turn)
 	case *unwatch:
@@ -164,6 +172,8 @@ func (s *session) receive(ctx actor.Context, message any, sender *actor.PID) {
 		return
 	case *made:
 		s.made(m)
+	case *edited:
+		s.edited(m)
 	case *journaled:
 		s.journaled(m)
 	case *admitted:

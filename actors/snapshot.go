@@ -2,6 +2,7 @@ package actors
 
 import (
 	"encoding/binary"
+	"slices"
 	"time"
 
 	"agentzero/agent"
@@ -17,12 +18,13 @@ import (
 // It is written in a form that is read without looking at each byte:
 //
 //	version, at, from, count, then for each message
-//	flags, role, text, raw, turn, time, place
+//	flags, role, text, raw, turn, time, place, index
+//	and of one that parts were taken from, their number, names, and what it was
 //
 // with numbers as varints and texts behind their lengths.
 
 const (
-	snapshotVersion = 1
+	snapshotVersion = 2
 	// minSnapshot is by how many bytes of events a journal has grown before a
 	// running session writes a snapshot, restSnapshot before one that leaves the
 	// memory does: fewer are read as quickly.
@@ -34,6 +36,8 @@ const (
 const (
 	flagInterrupted = 1 << iota
 	flagRaw
+	flagItems
+	flagGone
 )
 
 // snapshotMark tells of the latest snapshot, in the head.
@@ -60,12 +64,22 @@ func (s *session) snapshot(place uint64) []byte {
 		if item.Message.Raw != nil {
 			flags |= flagRaw
 		}
+		if item.items {
+			flags |= flagItems
+		}
+		if item.Original != nil {
+			flags |= flagGone
+		}
 		data = append(data, flags)
 		for _, text := range []string{item.Message.Role, item.Message.Text, string(item.Message.Raw), item.Turn} {
 			data = append(binary.AppendUvarint(data, uint64(len(text))), text...)
 		}
 		data = binary.AppendVarint(data, item.At.UnixNano())
 		data = binary.AppendUvarint(data, item.place)
+		data = binary.AppendVarint(data, int64(item.Index))
+		if item.Original != nil {
+			data = appendGone(data, item)
+		}
 	}
 	s.grown, s.snapSize = 0, len(data)
 	return data
@@ -140,6 +154,13 @@ func (r *revival) restoreSnapshot(data []byte) {
 		}
 		item.Turn, item.At = d.string(), time.Unix(0, d.varint())
 		item.Interrupted, item.place = flags&flagInterrupted != 0, d.uvarint()
+		item.items, item.Index = flags&flagItems != 0, int(d.varint())
+		if flags&flagGone != 0 {
+			d.gone(item)
+		}
+		if d.failed {
+			return
+		}
 		size += item.bytes()
 	}
 	if d.failed || d.at < len(data) {
@@ -147,6 +168,30 @@ func (r *revival) restoreSnapshot(data []byte) {
 	}
 	r.items, r.state.bytes = items, size
 	r.snap, r.snapSize = snap, len(data)
+}
+
+// appendGone writes what an answer was before parts were taken from it, and which.
+func appendGone(data []byte, item *Item) []byte {
+	data = binary.AppendUvarint(data, uint64(len(item.Gone)))
+	for _, text := range append(slices.Clip(item.Gone), item.Original.Text, string(item.Original.Raw)) {
+		data = append(binary.AppendUvarint(data, uint64(len(text))), text...)
+	}
+	return data
+}
+
+// gone reads what appendGone has written.
+func (d *snapshotReader) gone(item *Item) {
+	n := d.uvarint()
+	if n > uint64(len(d.data)) {
+		d.failed = true
+	}
+	for ; n > 0 && !d.failed; n-- {
+		item.Gone = append(item.Gone, d.string())
+	}
+	item.Original = &agent.Message{Role: item.Message.Role, Text: d.string()}
+	if raw := d.string(); raw != "" {
+		item.Original.Raw = []byte(raw)
+	}
 }
 
 // role gives the usual roles without holding the snapshot's bytes.

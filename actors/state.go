@@ -26,9 +26,11 @@ type state struct {
 	since            uint64 // place of the conversation's first turn
 	unbounded        bool   // all of the conversation is kept in items
 	snap             snapshotMark
-	snapSize         int   // bytes of the snapshot
-	grown            int   // bytes of the events behind it
-	generation       int64 // of the journal that the log's epoch belongs to
+	snapSize         int      // bytes of the snapshot
+	grown            int      // bytes of the events behind it
+	generation       int64    // of the journal that the log's epoch belongs to
+	over             int      // turns that have ended, however
+	hidden           []uint64 // places of turns that are not told any more
 }
 
 // Item is one message of a conversation.
@@ -41,8 +43,15 @@ type Item struct {
 	// Open is "" for what is settled, OpenQueued or OpenRunning for what belongs to
 	// a turn that has not ended.
 	Open string
+	// Index counts the turn's messages from 0; it is -1 for the answer.
+	Index int
+	// Original is the answer before the parts in Gone were taken away; nil while
+	// none was.
+	Original *agent.Message
+	Gone     []string
 
 	place uint64 // in the journal, where its turn was accepted
+	items bool   // the turn's messages are items
 }
 
 // The states of what is not settled.
@@ -88,6 +97,7 @@ func (s *state) count(t *turn, r *endRecord, at time.Time) {
 	if r.Fate == FateAnswered.String() {
 		s.turns++
 	}
+	s.over++
 	if !r.remains() {
 		return
 	}
@@ -118,11 +128,11 @@ func (s *state) remember(t *turn, r *endRecord, answer *agent.Message, at time.T
 			}
 		}
 	}
-	for _, m := range t.said {
-		s.say(Item{Message: m, Turn: t.Turn, At: t.accepted, place: t.place})
+	for i, m := range t.said {
+		s.say(Item{Message: m, Turn: t.Turn, At: t.accepted, Index: i, place: t.place, items: t.Items})
 	}
 	if answer != nil {
-		s.say(Item{Message: *answer, Turn: t.Turn, At: at, Interrupted: r.Interrupted, place: t.place})
+		s.say(Item{Message: *answer, Turn: t.Turn, At: at, Interrupted: r.Interrupted, Index: -1, place: t.place, items: t.Items})
 	}
 	s.trim()
 }
@@ -166,21 +176,48 @@ func (s *state) whole() bool { return s.messages == len(s.items) }
 // client's own conversation is given as it is.
 func (s *state) conversation(t *turn, live *Live) (messages []agent.Message, left int) {
 	switch {
+	case len(t.System) > 0:
+		messages = append(messages, t.System...)
 	case len(t.system) > 0:
 		messages = append(messages, t.system...)
 	case len(s.system) > 0 && !t.Own:
 		messages = append(messages, s.system...)
-	case live.SystemPrompt != "" && !hasSystem(t.said):
+	case live.SystemPrompt != "" && !hasSystem(t.said) && (t.Own || !s.leads()):
 		messages = append(messages, agent.Message{Role: "system", Text: live.SystemPrompt})
 	}
 	if t.Own {
-		return append(messages, t.said...), 0
+		return t.joined(messages), 0
 	}
 	fit := s.fit(messages, t.said, live)
-	for _, item := range s.items[fit:] {
-		messages = append(messages, item.Message)
+	lead := len(messages)
+	for i, item := range s.items[fit:] {
+		if last := len(messages) - 1; i > 0 && last >= lead && item.items && agent.Joins(&messages[last], &item.Message) {
+			messages[last] = agent.Join(&messages[last], &item.Message)
+		} else {
+			messages = append(messages, item.Message)
+		}
 	}
-	return append(messages, t.said...), s.messages - (len(s.items) - fit)
+	return t.joined(messages), s.messages - (len(s.items) - fit)
+}
+
+// joined adds what is said now to what the model is given before it.
+func (t *turn) joined(messages []agent.Message) []agent.Message {
+	if !t.Items {
+		return append(messages, t.said...)
+	}
+	for _, m := range t.said {
+		if last := len(messages) - 1; last >= 0 && agent.Joins(&messages[last], &m) {
+			messages[last] = agent.Join(&messages[last], &m)
+		} else {
+			messages = append(messages, m)
+		}
+	}
+	return messages
+}
+
+// leads tells whether an item of the conversation is a system message.
+func (s *state) leads() bool {
+	return slices.ContainsFunc(s.items, func(i Item) bool { return i.items && isSystem(i.Message) })
 }
 
 // fit returns the index of the first item that goes to the model: a turn's

@@ -345,6 +345,11 @@ func (s *System) Create(key Key, metadata json.RawMessage) (*Description, error)
 	return request[Description](s, key, &CreateSession{Metadata: metadata})
 }
 
+// CreateWith makes a session whose conversation begins with items.
+func (s *System) CreateWith(key Key, m CreateSession) (*Description, error) {
+	return request[Description](s, key, &m)
+}
+
 // Describe tells of a session.
 func (s *System) Describe(key Key) (*Description, error) {
 	return request[Description](s, key, &Describe{})

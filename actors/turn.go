@@ -31,6 +31,7 @@ type turn struct {
 	phase    phase
 	accepted time.Time
 	place    uint64 // in the journal, of its acceptance; 0 when a revival need not read it
+	logSeq   uint64 // the log's last number then, of a turn that was read from the journal
 	started  time.Time
 	system   []agent.Message // the leading system messages of Input
 	said     []agent.Message // the rest of Input
@@ -75,7 +76,7 @@ type turnKey struct{ key, turn string }
 
 func newTurn(m StartTurn, sender *actor.PID, now time.Time) *turn {
 	t := &turn{StartTurn: m, sender: sender, accepted: now, said: m.Input}
-	for len(t.said) > 0 && isSystem(t.said[0]) {
+	for !m.Items && len(t.said) > 0 && isSystem(t.said[0]) {
 		t.said = t.said[1:]
 	}
 	t.system = m.Input[:len(m.Input)-len(t.said)]
@@ -142,6 +143,7 @@ func (c *call) answer(ctx context.Context, emit func([]agent.Delta)) (result age
 
 var (
 	errPanic   = errors.New("the agent failed inside the gateway; the log has the details")
+	errNoFit   = errors.New("the conversation is longer than the model is given (sessions.context_messages, sessions.context_tokens), and truncation is disabled; truncation auto leaves the oldest messages out")
 	errOverdue = errors.New("the agent did not stop when it was told to")
 	errExpired = errors.New("the turn's time limit passed before the answer was whole")
 )
@@ -152,6 +154,8 @@ func failureOf(err error) *Failure {
 	switch {
 	case errors.Is(err, errExpired):
 		return &Failure{Kind: agent.KindTimeout, Expired: true, Message: errExpired.Error()}
+	case errors.Is(err, errNoFit):
+		return &Failure{Kind: agent.KindInvalid, Message: errNoFit.Error(), Param: "truncation"}
 	case errors.As(err, &failed):
 		return &Failure{
 			Kind: failed.Kind, Message: failed.Error(), Status: failed.Status,

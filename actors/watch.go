@@ -11,6 +11,7 @@ import (
 
 	"github.com/asynkron/protoactor-go/actor"
 
+	"agentzero/agent"
 	"agentzero/store"
 )
 
@@ -149,12 +150,24 @@ func (s *session) create(m *CreateSession, sender *actor.PID) {
 		return
 	}
 	s.make(m.Metadata)
-	s.appendMade(&made{sender: sender, answer: s.description()})
+	if len(m.Items) > 0 {
+		s.takeItems(m.Turn, m.Items, s.created, s.last+2)
+	}
+	s.messages += len(m.Items)
+	s.appendMade(m.Items, m.Turn, &made{sender: sender, answer: s.description()})
 }
 
 // appendMade writes the session's creation down.
-func (s *session) appendMade(m *made) {
-	b := store.Batch{Events: []store.Event{{Kind: journalCreated, At: s.created, Data: s.metadata}}, Head: s.head(s.last + 1), Open: s.busy()}
+func (s *session) appendMade(items []agent.Message, turn string, m *made) {
+	b := store.Batch{Events: []store.Event{{Kind: journalCreated, At: s.created, Data: s.metadata}}, Open: s.busy()}
+	if len(items) > 0 {
+		data, err := encode(&itemsRecord{items})
+		if err != nil {
+			panic("actors: items that were read do not marshal: " + err.Error())
+		}
+		b.Events = append(b.Events, store.Event{Kind: journalItems, Turn: turn, At: s.created, Data: data})
+	}
+	b.Head = s.head(s.last + uint64(len(b.Events)))
 	s.append(b, nil, func(err error) any {
 		m.err = err
 		return m

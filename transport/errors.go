@@ -12,6 +12,7 @@ import (
 
 	"agentzero/actors"
 	"agentzero/agent"
+	"agentzero/transport/responses"
 )
 
 // Code is the stable name of an error on the wire.
@@ -156,9 +157,12 @@ func tooManyConnections() []byte {
 func errorOf(err error) *Error {
 	var e *Error
 	var refusal *actors.Refusal
+	var field *responses.Error
 	switch {
 	case errors.As(err, &e):
 		return e
+	case errors.As(err, &field):
+		return badRequest(field.Param, field.Message)
 	case errors.As(err, &refusal):
 		return refused(refusal)
 	default:
@@ -198,7 +202,7 @@ func failed(f *actors.Failure) *Error {
 	case agent.KindNotFound:
 		e.Code, e.Param = CodeNotFound, "model"
 	case agent.KindInvalid:
-		e.Code = CodeBadRequest
+		e.Code, e.Param = CodeBadRequest, f.Param
 	case agent.KindTimeout:
 		e.Code = CodeTimeout
 	case actors.KindInternal:

@@ -47,7 +47,7 @@ type route struct {
 // hasHead reports whether the route answers HEAD too: every GET but those that
 // take the connection over.
 func (rt *route) hasHead() bool {
-	return rt.method == "GET" && rt.pattern != "/ws/chat" && !strings.HasSuffix(rt.pattern, "/events")
+	return rt.method == "GET" && rt.pattern != "/ws/chat" && rt.pattern != "/v1/responses/{id}" && !strings.HasSuffix(rt.pattern, "/events")
 }
 
 // unmatched stands for requests that no route takes.
@@ -94,6 +94,21 @@ func (s *Server) routes() []route {
 		{method: "POST", pattern: "/v1/sessions/{id}/messages", scope: scopeChat, handle: s.postMessage},
 		{method: "POST", pattern: "/v1/sessions/{id}/cancel", scope: scopeChat, handle: s.cancelSession},
 		{method: "GET", pattern: "/v1/sessions/{id}/events", scope: scopeChat, handle: s.sessionEvents},
+
+		{method: "POST", pattern: "/v1/responses", scope: scopeChat, handle: s.createResponse},
+		{method: "GET", pattern: "/v1/responses/{id}", scope: scopeChat, handle: s.getResponse},
+		{method: "DELETE", pattern: "/v1/responses/{id}", scope: scopeChat, handle: s.deleteResponse},
+		{method: "POST", pattern: "/v1/responses/{id}/cancel", scope: scopeChat, handle: s.cancelResponse},
+		{method: "GET", pattern: "/v1/responses/{id}/input_items", scope: scopeChat, handle: s.responseInput},
+
+		{method: "POST", pattern: "/v1/conversations", scope: scopeChat, handle: s.createConversation},
+		{method: "GET", pattern: "/v1/conversations/{id}", scope: scopeChat, handle: s.getConversation},
+		{method: "POST", pattern: "/v1/conversations/{id}", scope: scopeChat, handle: s.updateConversation},
+		{method: "DELETE", pattern: "/v1/conversations/{id}", scope: scopeChat, handle: s.deleteConversation},
+		{method: "GET", pattern: "/v1/conversations/{id}/items", scope: scopeChat, handle: s.listItems},
+		{method: "POST", pattern: "/v1/conversations/{id}/items", scope: scopeChat, handle: s.createItems},
+		{method: "GET", pattern: "/v1/conversations/{id}/items/{item}", scope: scopeChat, handle: s.getItem},
+		{method: "DELETE", pattern: "/v1/conversations/{id}/items/{item}", scope: scopeChat, handle: s.deleteItem},
 	}
 }
 

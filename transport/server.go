@@ -35,6 +35,12 @@ type Sessions interface {
 	Subscribe(key actors.Key, m actors.Subscribe) (*actors.Subscription, error)
 	Cancel(key actors.Key, turn string) (*actors.Cancelled, error)
 	Create(key actors.Key, metadata json.RawMessage) (*actors.Description, error)
+	CreateWith(key actors.Key, m actors.CreateSession) (*actors.Description, error)
+	Update(key actors.Key, metadata json.RawMessage) (*actors.Description, error)
+	AddItems(key actors.Key, m actors.AddItems) error
+	RemoveItem(key actors.Key, m actors.RemoveItem) error
+	Turn(key actors.Key, turn string, place uint64, watch bool) (*actors.ToldTurn, error)
+	Hide(key actors.Key, m actors.HideTurn) error
 	Describe(key actors.Key) (*actors.Description, error)
 	Messages(key actors.Key) (*actors.Conversation, error)
 	Delete(key actors.Key) error

@@ -30,8 +30,10 @@ func sessionKey(ctx *fasthttp.RequestCtx, r *request) (actors.Key, error) {
 
 // pathID is the path's {id} as the client meant it. The router gives it as it was
 // sent.
-func pathID(ctx *fasthttp.RequestCtx) string {
-	id, _ := ctx.UserValue("id").(string)
+func pathID(ctx *fasthttp.RequestCtx) string { return pathValue(ctx, "id") }
+
+func pathValue(ctx *fasthttp.RequestCtx, name string) string {
+	id, _ := ctx.UserValue(name).(string)
 	if plain, err := url.PathUnescape(id); err == nil {
 		return plain
 	}

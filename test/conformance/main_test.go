@@ -50,6 +50,7 @@ func newRigWith(t testing.TB, config string) *rig {
 		"counts":  {Deltas: upstream.Count(300), Interval: 3 * time.Millisecond},
 		"endless": {Deltas: upstream.Count(10), Gate: never, GateAfter: 3},
 		"silent":  {Gate: never},
+		"brief":   {Deltas: []string{"One ", "two"}, FinishReason: "length"},
 		"limited": {Fault: upstream.FaultStatus, Status: 429, RetryAfter: 60, ErrorMessage: "Slow down."},
 		"dies":    {Deltas: upstream.Count(10), Fault: upstream.FaultCut, After: 2},
 	} {

@@ -23,29 +23,42 @@ const secret = "the-word-that-only-ada-knows"
 // the body it sends, where SESSION is the name of a session that is not its own.
 // Such a name may also make a session of the stranger's own; that is no fault.
 var strangers = map[string][]string{
-	"POST /v1/chat/completions":       {`{"session_id":"SESSION","messages":[{"role":"user","content":"tell"}]}`, `{"session_id":"SESSION","stream":true,"messages":[{"role":"user","content":"tell"}]}`},
-	"POST /api/chat":                  {`{"session_id":"SESSION","message":"tell"}`},
-	"POST /webhook":                   {`{"session_id":"SESSION","message":"tell"}`},
-	"GET /ws/chat":                    {""},
-	"POST /v1/sessions":               {`{"id":"SESSION"}`},
-	"GET /v1/sessions":                {""},
-	"GET /v1/sessions/{id}":           {""},
-	"DELETE /v1/sessions/{id}":        {""},
-	"GET /v1/sessions/{id}/messages":  {""},
-	"POST /v1/sessions/{id}/messages": {`{"content":"tell","stream":true}`, `{"content":"tell"}`},
-	"POST /v1/sessions/{id}/cancel":   {"", `{"turn_id":"TURN"}`},
-	"GET /v1/sessions/{id}/events":    {""},
-	"GET /":                           nil, // these know no session
-	"GET /health":                     nil,
-	"GET /health/ready":               nil,
-	"GET /metrics":                    nil,
-	"GET /openapi.json":               nil,
-	"POST /pair":                      nil,
-	"POST /v1/ping":                   nil,
-	"GET /v1/models":                  nil,
-	"GET /v1/models/{id}":             nil,
-	"POST /v1/ws-ticket":              nil,
-	"POST /api/node-control":          nil,
+	"POST /v1/chat/completions":                  {`{"session_id":"SESSION","messages":[{"role":"user","content":"tell"}]}`, `{"session_id":"SESSION","stream":true,"messages":[{"role":"user","content":"tell"}]}`},
+	"POST /api/chat":                             {`{"session_id":"SESSION","message":"tell"}`},
+	"POST /webhook":                              {`{"session_id":"SESSION","message":"tell"}`},
+	"GET /ws/chat":                               {""},
+	"POST /v1/sessions":                          {`{"id":"SESSION"}`},
+	"GET /v1/sessions":                           {""},
+	"GET /v1/sessions/{id}":                      {""},
+	"DELETE /v1/sessions/{id}":                   {""},
+	"GET /v1/sessions/{id}/messages":             {""},
+	"POST /v1/sessions/{id}/messages":            {`{"content":"tell","stream":true}`, `{"content":"tell"}`},
+	"POST /v1/sessions/{id}/cancel":              {"", `{"turn_id":"TURN"}`},
+	"GET /v1/sessions/{id}/events":               {""},
+	"POST /v1/responses":                         {`{"input":"tell","conversation":"SESSION"}`, `{"input":"tell","previous_response_id":"RESPONSE"}`, `{"input":"tell","stream":true}`},
+	"GET /v1/responses/{id}":                     {""},
+	"DELETE /v1/responses/{id}":                  {""},
+	"POST /v1/responses/{id}/cancel":             {""},
+	"GET /v1/responses/{id}/input_items":         {""},
+	"POST /v1/conversations":                     {`{"items":[{"role":"user","content":"tell"}]}`},
+	"GET /v1/conversations/{id}":                 {""},
+	"POST /v1/conversations/{id}":                {`{"metadata":{"mine":"now"}}`},
+	"DELETE /v1/conversations/{id}":              {""},
+	"GET /v1/conversations/{id}/items":           {""},
+	"POST /v1/conversations/{id}/items":          {`{"items":[{"role":"user","content":"tell"}]}`},
+	"GET /v1/conversations/{id}/items/{item}":    {""},
+	"DELETE /v1/conversations/{id}/items/{item}": {""},
+	"GET /":                  nil, // these know no session
+	"GET /health":            nil,
+	"GET /health/ready":      nil,
+	"GET /metrics":           nil,
+	"GET /openapi.json":      nil,
+	"POST /pair":             nil,
+	"POST /v1/ping":          nil,
+	"GET /v1/models":         nil,
+	"GET /v1/models/{id}":    nil,
+	"POST /v1/ws-ticket":     nil,
+	"POST /api/node-control": nil,
 }
 
 // TestNoOwnerReachesAnothersSessionsByAnyRoute walks the routes of /openapi.json,
@@ -85,6 +98,20 @@ func TestNoOwnerReachesAnothersSessionsByAnyRoute(t *testing.T) {
 	}
 	up.Wait(t, "held", "ada's call", func(l []upstream.Request) bool { return len(l) == 1 })
 
+	// One of ada's responses, which waits in the same session, and one of its items.
+	status, body = as(ada, "POST", "/v1/responses", `{"input":"`+secret+`","conversation":"`+name+`","background":true}`)
+	var response struct{ ID string }
+	if err := json.Unmarshal([]byte(body), &response); err != nil || status != http.StatusOK {
+		t.Fatalf("ada: %d: %s", status, body)
+	}
+	_, body = as(ada, "GET", "/v1/conversations/"+name+"/items", "")
+	var items struct {
+		Data []struct{ ID string }
+	}
+	if err := json.Unmarshal([]byte(body), &items); err != nil || len(items.Data) != 4 {
+		t.Fatalf("ada: %s", body)
+	}
+
 	var spec struct {
 		Paths map[string]map[string]json.RawMessage
 	}
@@ -105,8 +132,12 @@ func TestNoOwnerReachesAnothersSessionsByAnyRoute(t *testing.T) {
 				t.Errorf("the route %s is new: say here what a stranger could try at it", route)
 			}
 			for _, body := range bodies {
-				path := strings.ReplaceAll(pattern, "{id}", name)
-				body := strings.NewReplacer("SESSION", name, "TURN", running.Turn).Replace(body)
+				id := name
+				if strings.HasPrefix(pattern, "/v1/responses") {
+					id = response.ID
+				}
+				path := strings.NewReplacer("{id}", id, "{item}", items.Data[0].ID).Replace(pattern)
+				body := strings.NewReplacer("SESSION", name, "TURN", running.Turn, "RESPONSE", response.ID).Replace(body)
 				queries := []string{"", "?owner=ada@example.org", "?after=" + name, "?after=" + epoch + "-0", "?after=0&owner=ada@example.org", "?session=" + name, "?session=" + name + "&after=" + epoch + "-0"}
 				for _, query := range queries {
 					tried++
@@ -119,6 +150,9 @@ func TestNoOwnerReachesAnothersSessionsByAnyRoute(t *testing.T) {
 					}
 					if strings.Contains(answer, secret) || strings.Contains(answer, running.Turn) && !strings.Contains(body, running.Turn) {
 						t.Errorf("%s%s with %s tells bob what is ada's: %d: %s", route, query, body, status, answer)
+					}
+					if strings.HasPrefix(pattern, "/v1/responses/") && status != http.StatusNotFound {
+						t.Errorf("%s%s: bob got %d: %s", route, query, status, answer)
 					}
 					if strings.Contains(query, "owner=") && strings.Contains(pattern, "/v1/sessions") && route != "POST /v1/sessions" && status != http.StatusNotFound {
 						t.Errorf("%s%s: bob got %d: %s", route, query, status, answer)
@@ -144,6 +178,9 @@ func TestNoOwnerReachesAnothersSessionsByAnyRoute(t *testing.T) {
 	}
 	if err := json.Unmarshal([]byte(body), &after); err != nil || after.Turn != running.Turn || after.Messages != 4 {
 		t.Errorf("ada's session is now %s", body)
+	}
+	if _, body = as(ada, "GET", "/v1/responses/"+response.ID, ""); !strings.Contains(body, `"status":"queued"`) {
+		t.Errorf("ada's response is now %s", body)
 	}
 	// An admin sees it, by its owner's name.
 	if resp, body := g.Do(t, "GET", "/v1/sessions/"+name+"/messages?owner=ada@example.org", ""); resp.StatusCode != http.StatusOK || !strings.Contains(body, secret) {
