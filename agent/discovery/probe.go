@@ -65,7 +65,7 @@ func (p *probe) identify() *Server {
 	models, isList := parseModels(list)
 	locked := list.status == http.StatusUnauthorized || list.status == http.StatusForbidden
 	s := &Server{Address: p.base, Models: models, Latency: latency, NeedsKey: locked}
-	for _, t := range p.askAll(isList || locked) {
+	if t := p.surest(isList || locked); t != nil {
 		if t.kind == self {
 			return nil
 		}
@@ -73,7 +73,6 @@ func (p *probe) identify() *Server {
 		if t.models != nil {
 			s.Models, s.NeedsKey = t.models, false
 		}
-		break
 	}
 	if s.Kind == "" {
 		s.Kind = kindOf(list, models)
@@ -110,10 +109,10 @@ var tests = []func(*probe) *trait{
 	testOwn, testLlamaCPP, testSGLang, testLocalAI, testLMStudio, testOllama, testVLLM,
 }
 
-// askAll puts all the questions at once and returns what was told, the surest
-// first. A server without OpenAI's list can only be an Ollama that is older than
-// that.
-func (p *probe) askAll(hasList bool) []*trait {
+// surest puts all the questions at once and returns the surest thing that was
+// told, or nil. A server without OpenAI's list can only be an Ollama that is older
+// than that.
+func (p *probe) surest(hasList bool) *trait {
 	asked := tests
 	if !hasList {
 		asked = []func(*probe) *trait{testOllama}
@@ -124,13 +123,12 @@ func (p *probe) askAll(hasList bool) []*trait {
 		wg.Go(func() { told[i] = test(p) })
 	}
 	wg.Wait()
-	var traits []*trait
 	for _, t := range told {
 		if t != nil {
-			traits = append(traits, t)
+			return t
 		}
 	}
-	return traits
+	return nil
 }
 
 // testOwn knows Jan, and this gateway's like, by the title of their OpenAPI

@@ -99,7 +99,7 @@ func (a *app) printFindings(findings []finding) error {
 		}
 		fmt.Fprintf(&b, "%s  %-14s %s\n", mark, f.Check, f.Found)
 		if f.Remedy != "" {
-			fmt.Fprintf(&b, "%21s-> %s\n", "", f.Remedy)
+			fmt.Fprintf(&b, "%20s -> %s\n", "", f.Remedy)
 		}
 	}
 	_, err := fmt.Fprint(a.stdout, b.String())
@@ -231,6 +231,10 @@ func checkProvider(ctx context.Context, c *config.Config) finding {
 	f := finding{Check: "provider", Verdict: verdictOK}
 	switch name := c.Agent.Provider; name {
 	case "":
+		if s, err := lookAt(ctx, c); err == nil && s.Running {
+			f.Found = "none in this configuration; the gateway that runs has " + s.Agent
+			return f
+		}
 		f.Verdict, f.Found, f.Remedy = verdictWarn, "none: requests are answered 503", "set agent.provider, for example to \"auto\"; \"agentzero discover\" shows this machine's model servers"
 	case demoName:
 		f.Found = "demo, built in"
@@ -311,8 +315,9 @@ func checkClock(ctx context.Context, c *config.Config) finding {
 	return f
 }
 
-// filesBesides is what a gateway has open besides its clients' connections.
-const filesBesides = 64
+// filesBesides is what a gateway has open besides its clients' connections: its
+// store, and connections to providers, which turns share one after another.
+const filesBesides = 512
 
 func checkFiles(_ context.Context, c *config.Config) finding {
 	limit, err := openFiles()
@@ -320,8 +325,7 @@ func checkFiles(_ context.Context, c *config.Config) finding {
 		return finding{"open files", verdictOK, "not limited by this system", ""}
 	}
 	f := finding{Check: "open files", Verdict: verdictOK, Found: fmt.Sprintf("%d at most", limit)}
-	// Each client can have a connection, and a turn of its own to the provider.
-	if want := uint64(2*c.Gateway.MaxConnections + filesBesides); limit < want {
+	if want := uint64(c.Gateway.MaxConnections + filesBesides); limit < want {
 		f.Verdict = verdictWarn
 		f.Found += fmt.Sprintf("; gateway.max_connections = %d may need %d", c.Gateway.MaxConnections, want)
 		f.Remedy = "raise it (ulimit -n, LimitNOFILE=), or lower gateway.max_connections"

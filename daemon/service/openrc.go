@@ -34,11 +34,17 @@ func (OpenRC) Uninstall() Plan {
 	}
 }
 
-// Start, Stop, Restart and Status implement Manager.
-func (OpenRC) Start() Plan   { return openRC("start", true) }
-func (OpenRC) Stop() Plan    { return openRC("stop", true) }
+// Start implements Manager.
+func (OpenRC) Start() Plan { return openRC("start", true) }
+
+// Stop implements Manager.
+func (OpenRC) Stop() Plan { return openRC("stop", true) }
+
+// Restart implements Manager.
 func (OpenRC) Restart() Plan { return openRC("restart", true) }
-func (OpenRC) Status() Plan  { return openRC("status", false) }
+
+// Status implements Manager.
+func (OpenRC) Status() Plan { return openRC("status", false) }
 
 func openRC(verb string, root bool) Plan {
 	return Plan{Root: root, Run: [][]string{{"rc-service", Name, verb}}}

@@ -53,10 +53,16 @@ func (s Systemd) Uninstall() Plan {
 	}
 }
 
-// Start, Stop, Restart and Status implement Manager.
-func (Systemd) Start() Plan   { return Plan{Run: [][]string{systemctl("start", unit)}} }
-func (Systemd) Stop() Plan    { return Plan{Run: [][]string{systemctl("stop", unit)}} }
+// Start implements Manager.
+func (Systemd) Start() Plan { return Plan{Run: [][]string{systemctl("start", unit)}} }
+
+// Stop implements Manager.
+func (Systemd) Stop() Plan { return Plan{Run: [][]string{systemctl("stop", unit)}} }
+
+// Restart implements Manager.
 func (Systemd) Restart() Plan { return Plan{Run: [][]string{systemctl("restart", unit)}} }
+
+// Status implements Manager.
 func (Systemd) Status() Plan {
 	return Plan{Run: [][]string{systemctl("status", "--no-pager", "--lines=0", unit)}}
 }
