@@ -81,7 +81,8 @@ func (Systemd) Lingers() (userName string, lingers bool) {
 
 // systemdUnit is the unit's text. The hardening is what holds in a user's manager,
 // which may mount nothing: system call filters and what follows from them. The
-// Go runtime makes no memory writable and executable at once.
+// Go runtime makes no memory writable and executable at once. A Go program that
+// panics, or is aborted by the watchdog, exits with 2: that must be restarted too.
 func systemdUnit(p Program) (string, error) {
 	command, err := systemdCommand(append([]string{p.Path}, p.Args...))
 	if err != nil {
@@ -100,9 +101,9 @@ ExecReload=/bin/kill -HUP $MAINPID
 WatchdogSec=30
 Restart=on-failure
 RestartSec=2
-RestartPreventExitStatus=2
 TimeoutStartSec=60
 TimeoutStopSec=%d
+TimeoutAbortSec=10
 KillMode=mixed
 UMask=0077
 LimitNOFILE=65536
