@@ -259,3 +259,56 @@ func drainWake(s *Subscription) {
 	default:
 	}
 }
+
+func TestAPassingLogKeepsWhatIsNotRead(t *testing.T) {
+	l := newLog(1 << 20)
+	l.passing = true
+	fast, slow := l.subscribe(0, ""), l.subscribe(0, "")
+	deltas(l, "t", 5)
+	if events, _ := fast.Read(nil, 10); len(events) != 5 {
+		t.Fatalf("read %v", seqs(events))
+	}
+	if len(l.events) != 5 {
+		t.Errorf("%d events are kept for the slow reader, want 5", len(l.events))
+	}
+	events, err := slow.Read(nil, 3)
+	equal(t, "the slow reader's", seqs(events), []uint64{1, 2, 3})
+	if err != nil || len(l.events) != 2 {
+		t.Errorf("%v; %d events are kept, want 2", err, len(l.events))
+	}
+	slow.Close()
+	deltas(l, "t", 1)
+	if events, _ = fast.Read(nil, 10); len(events) != 1 || events[0].Seq != 6 || len(l.events) != 0 || l.bytes != 0 {
+		t.Errorf("read %v; %d events of %d bytes are kept", seqs(events), len(l.events), l.bytes)
+	}
+}
+
+func TestAPassingLogHasAWindowToo(t *testing.T) {
+	l := newLog(10 * (eventOverhead + 3))
+	l.passing = true
+	sub := l.subscribe(0, "")
+	deltas(l, "t", 100)
+	if len(l.events) != 10 {
+		t.Errorf("%d events are kept, want 10", len(l.events))
+	}
+	if _, err := sub.Read(nil, 10); err != ErrGap {
+		t.Errorf("a reader far behind is told %v", err)
+	}
+}
+
+func TestAPushedWatcherIsCalledByWhoAppends(t *testing.T) {
+	l := newLog(1 << 20)
+	sub := l.subscribe(0, "")
+	receive(t, sub.Wake(), "the first look")
+	var got []uint64
+	sub.Push(func() {
+		events, err := sub.Read(nil, 2)
+		if err != nil {
+			t.Error(err)
+		}
+		got = append(got, seqs(events)...)
+	})
+	deltas(l, "t", 1)
+	l.append(pending{kind: EventDelta, turn: "t"}, pending{kind: EventDelta, turn: "t"}, pending{kind: EventDelta, turn: "t"})
+	equal(t, "read", got, []uint64{1, 2, 3, 4}) // the rest of what was too much for one look, too
+}

@@ -77,6 +77,7 @@ func (a *app) runGateway(ctx context.Context, f *gatewayFlags, m manner) error {
 
 	g := &gateway{app: a, flags: f, manner: m, config: c, level: new(slog.LevelVar)}
 	g.log = newLogger(m.log, c.Log, g.level)
+	tuneMemory(g.log)
 	if err := g.start(); err != nil {
 		return errors.Join(err, g.home.Release())
 	}

@@ -1,0 +1,6 @@
+//go:build race
+
+package transport
+
+// raceDetector tells that the race detector makes everything slow.
+const raceDetector = true
