@@ -47,8 +47,9 @@ func (s *Subscription) Position() uint64 {
 func (s *Subscription) Wake() <-chan struct{} { return s.wake }
 
 // Push has ring called from now on where Wake would receive a value: by whoever
-// appends to the log, which it must not keep waiting, and perhaps by several at
-// once. It may call Read. The caller reads once itself what was there before.
+// appends to the log, which it must not keep waiting, perhaps by several at once,
+// and within a Read that leaves something for the next. It may call Read. The
+// caller reads once itself what was there before.
 func (s *Subscription) Push(ring func()) { s.push.Store(&ring) }
 
 // Notify wakes the watcher, for a reason of its own.
