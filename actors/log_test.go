@@ -49,7 +49,7 @@ func TestAReaderTakesNoMoreThanItAskedForAndIsWokenForTheRest(t *testing.T) {
 	deltas(l, "t", 5)
 	for _, want := range [][]uint64{{1, 2}, {3, 4}, {5}} {
 		receive(t, sub.Wake(), "events that are there")
-		events, err := sub.Read(nil, 10)
+		events, err := sub.Read(nil, 2)
 		if err != nil {
 			t.Fatal(err)
 		}
