@@ -151,7 +151,9 @@ func TestGitHub(t *testing.T) {
 		t.Errorf("%d comments", n)
 	}
 	// The issue and its comment were one conversation.
-	var messages struct{ Data []struct{ Role, Content string } }
+	var messages struct {
+		Data []struct{ Role, Content string }
+	}
 	get(t, g, "/v1/sessions/gh:Codertocat=2FHello-World=231/messages", &messages)
 	if len(messages.Data) != 4 {
 		t.Errorf("the session has %v", messages.Data)
