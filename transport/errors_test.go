@@ -56,6 +56,9 @@ func (brokenJournal) Ping(context.Context) error { return errors.New("the disk i
 // panicking sessions fail inside the gateway.
 type panicking struct{ Sessions }
 
+func (panicking) Counts() actors.Counts { return actors.Counts{} } // the monitor asks at once
+func (panicking) Live() int             { return 0 }
+
 func (panicking) Describe(actors.Key) (*actors.Description, error) { panic("a fault of the gateway") }
 
 var provokes = []provoke{
