@@ -28,7 +28,7 @@ func (r Ref) ID() string {
 	return id
 }
 
-var refForm = regexp.MustCompile(`^resp_([0-9a-z]{24})(?:([0-9a-z]{1,12})_(.{1,128}))?$`)
+var refForm = regexp.MustCompile(`^resp_([0-9a-z]{24})(?:([0-9a-z]{1,13})_(.{1,128}))?$`)
 
 // ParseRef reads an id. ok is false for what no response can have.
 func ParseRef(id string) (ref Ref, ok bool) {

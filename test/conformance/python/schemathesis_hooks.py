@@ -18,6 +18,14 @@ def filter_case(context, case):
     match case.path, case.query or {}, case.body:
         case "/ws/chat", {"after": _, **others}, _ if "session" not in others:
             return False  # a position belongs to a session
+        case "/v1/responses/{id}", {"starting_after": _, **others}, _ if others.get("stream") not in (True, "true"):
+            return False  # what is told from there on is a stream
+        case "/v1/responses", _, {"tool_choice": dict() | "required"}:
+            return False  # what must be called must be there
+        case "/v1/responses", _, {"background": True, "store": False}:
+            return False  # what nobody waits for must be kept
+        case "/v1/responses", _, {"conversation": str() | dict(), "previous_response_id": str()}:
+            return False  # it goes on from one of them
         case "/api/node-control", _, {"method": "node.drain", "node_id": "n1"}:
             return False  # this gateway would take no more requests
     return True

@@ -329,3 +329,16 @@ def test_truncation():
     assert refused.value.param == "truncation"
     client.responses.create(model="hello", input="Hi.", conversation=conversation.id, truncation="auto")
     assert 1 < len(last_body("hello")["messages"]) <= 200
+
+
+def test_the_golden_streams_are_of_the_types_that_the_client_declares():
+    from pathlib import Path
+    from openai._models import validate_type
+    from openai.types.responses import ResponseStreamEvent
+
+    files = sorted((Path(__file__).parents[3] / "transport" / "responses" / "testdata").glob("*.sse"))
+    assert len(files) >= 11
+    for file in files:
+        lines = [line.removeprefix("data: ") for line in file.read_text().splitlines() if line.startswith("data: ")]
+        events = [validate_type(type_=ResponseStreamEvent, value=json.loads(line)) for line in lines]
+        assert [e.sequence_number for e in events] == list(range(len(events))), file
