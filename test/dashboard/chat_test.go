@@ -17,6 +17,7 @@ func counting(t *testing.T, n int) (g *gateway.Gateway, next func(upTo int) stri
 	deltas := upstream.Count(n)
 	up.Set("count", upstream.Script{Deltas: deltas, Steps: steps})
 	g = gateway.Start(t, gateway.Options{Upstream: up.URL(), Model: "count"})
+	t.Cleanup(func() { close(steps) }) // what still runs ends, so that the gateway need not wait for it
 	said := 0
 	return g, func(upTo int) string {
 		for ; said < upTo; said++ {

@@ -237,3 +237,11 @@ func (b *tab) answer(text string) {
 
 // awaited has an evaluation wait for a promise.
 func awaited(p *runtime.EvaluateParams) *runtime.EvaluateParams { return p.WithAwaitPromise(true) }
+
+// asked is how many requests the page has made.
+func (b *tab) asked() int { b.mu.Lock(); defer b.mu.Unlock(); return b.requests }
+
+// weight is what came over the wire, in bytes.
+func (b *tab) weight() float64 { b.mu.Lock(); defer b.mu.Unlock(); return b.bytes }
+
+func clearCache() chromedp.Action { return network.ClearBrowserCache() }

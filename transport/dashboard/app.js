@@ -2,6 +2,7 @@
 import { enter, leave, may, me, token } from './api.js';
 import { html, render, useEffect, useState, useStore } from './ui.js';
 import { Activity } from './activity.js';
+import { Channels } from './channels.js';
 import { Chat } from './chat.js';
 import { Connect } from './connect.js';
 import { Pair } from './pair.js';
@@ -14,6 +15,7 @@ const views = [
   { name: 'chat', title: 'Chat', scope: 'chat', view: Chat },
   { name: 'activity', title: 'Activity', scope: 'admin', view: Activity },
   { name: 'sessions', title: 'Sessions', scope: 'admin', view: Sessions },
+  { name: 'channels', title: 'Channels', scope: 'admin', view: Channels },
   { name: 'providers', title: 'Providers', scope: 'admin', view: Providers },
   { name: 'connect', title: 'Connect', scope: 'chat', view: Connect },
 ];

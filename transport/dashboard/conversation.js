@@ -20,6 +20,7 @@ export class Conversation {
     this.path = `/v1/sessions/${encodeURIComponent(id)}`;
     this.stop = () => {};
     this.closed = false;
+    this.opened = new Promise((resolve) => { this.isOpen = resolve; });
   }
 
   // open reads what there is and follows what comes.
@@ -31,6 +32,7 @@ export class Conversation {
         const list = await api('GET', `${this.path}/messages${this.query}`);
         if (this.closed) return;
         this.take(list);
+        this.isOpen();
         this.stop = follow(`${this.path}/events${this.query}`, {
           after: list.last_event_id,
           onEvent: (e) => this.hear(e),
@@ -83,7 +85,12 @@ export class Conversation {
       turn.thinking ||= before.thinking;
     }
     for (const turn of old) {
-      if (!known.has(turn.id) && (turn.state === 'sending' || turn.state === 'failed')) turns.push(turn);
+      if (known.has(turn.id) || (over(turn) && turn.state !== 'failed')) continue;
+      if (turn.id && !over(turn)) { // it has ended meanwhile, and left nothing
+        turn.state = 'failed';
+        turn.error = new Failure({ code: 'no_trace', message: '' });
+      }
+      turns.push(turn);
     }
     this.turns = turns;
     this.state = 'live';
@@ -186,6 +193,7 @@ export class Conversation {
     this.turns.push(turn);
     this.changed();
     const key = newID('web-');
+    await this.opened; // so that no event of the turn is missed
     for (let pause = 300; !this.closed; pause = Math.min(2 * pause, 5000)) {
       try {
         const body = { content: text };

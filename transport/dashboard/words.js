@@ -12,6 +12,7 @@ const remedies = {
   turn_interrupted: () => ['Stopped', ''],
   session_busy: () => ['The session is busy', 'Wait for the present answer, or stop it.'],
   payload_too_large: () => ['The message is too long', 'Shorten it; the limit is `gateway.max_body_bytes`.'],
+  no_trace: () => ['This message ended without an answer', 'It failed or was cancelled while this page could not hear of it.'],
   gap: () => ['Some events are no longer kept', 'The conversation was read anew.'],
   not_found: (e) => e.param === 'model' ? ['There is no such model', 'Choose another from the list.'] : ['It is not there any more', 'It may have been deleted.'],
   auth_failed: () => ['This is not allowed', 'The token of this browser does not have the scope for it. Pair as the first device, or use a token with the scope admin.'],
