@@ -110,7 +110,7 @@ func TestASessionInWhichNothingIsSaidIsNotKept(t *testing.T) {
 	_, err := s.Describe(chat)
 	refused(t, err, RefusedNotFound)
 
-	sub = subscribe(t, s, chat, Subscribe{Live: true, Create: true})
+	subscribe(t, s, chat, Subscribe{Live: true, Create: true})
 	if _, err := s.Create(chat, []byte(`{"a":1}`)); err != nil {
 		t.Errorf("made by name: %v", err)
 	}

@@ -4,10 +4,10 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"time"
-
-	"github.com/asynkron/protoactor-go/actor"
 
 	"agentzero/store"
 )
@@ -28,9 +28,7 @@ func (s *System) changed(c store.Change) {
 	case c.Replaced:
 		s.replaced(c.Generation)
 	case c.Session != store.ID{}:
-		if pid := s.registry.find(Key{Owner: c.Session.Owner, Name: c.Session.Name}); pid != nil {
-			s.tell(pid, &recheck{})
-		}
+		s.recheck(Key{Owner: c.Session.Owner, Name: c.Session.Name})
 	default:
 		s.recheckAll()
 	}
@@ -56,58 +54,80 @@ func (s *System) replaced(generation int64) {
 
 // recheckAll lets the live sessions look at the journal, some at a time.
 func (s *System) recheckAll() {
-	pids := make(chan *actor.PID)
+	keys := make(chan Key)
 	var readers sync.WaitGroup
 	for range resumeAtOnce {
 		readers.Go(func() {
-			for pid := range pids {
-				_, _ = ask[rechecked](s, pid, &recheck{}) // one that left meanwhile need not look
+			for key := range keys {
+				s.recheck(key)
 			}
 		})
 	}
-	for _, pid := range s.registry.live() {
-		if s.life.Err() != nil {
-			break
-		}
-		pids <- pid
+	for _, key := range s.registry.keys() {
+		keys <- key
 	}
-	close(pids)
+	close(keys)
 	readers.Wait()
 }
 
-// find returns the live actor of a key, or nil.
-func (r *registry) find(key Key) *actor.PID {
+// recheck lets a session look at the journal, if it is in memory, and returns when
+// it has, or when the system ends.
+func (s *System) recheck(key Key) {
+	e := s.registry.leaseLive(key)
+	if e == nil {
+		return
+	}
+	defer s.registry.unlease(e) // till then the actor stays
+	done := make(chan struct{})
+	s.tell(e.pid, &recheck{done})
+	limit := time.NewTimer(s.replyTimeout)
+	defer limit.Stop()
+	select {
+	case <-done:
+	case <-limit.C:
+	case <-s.life.Done():
+	}
+}
+
+// leaseLive returns the entry of a key that is live, leased, or nil.
+func (r *registry) leaseLive(key Key) *entry {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if e, ok := r.entries[key]; ok {
-		return e.pid
+	e, ok := r.entries[key]
+	if !ok || r.closed {
+		return nil
 	}
-	return nil
+	r.leases++
+	e.leases++
+	return e
+}
+
+// keys names the live sessions.
+func (r *registry) keys() []Key {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Collect(maps.Keys(r.entries))
 }
 
 type (
-	recheck   struct{} // the journal may have another state than the actor; replied to with rechecked
-	rechecked struct{}
-	displaced struct{ generation int64 } // the journal's contents were replaced
-	keptState struct {                   // what the journal has, of a recheck
-		sender *actor.PID
-		place  uint64 // of the last event that was appended before
+	recheck   struct{ done chan struct{} } // the journal may have another state than the actor; done is closed when it was looked at
+	displaced struct{ generation int64 }   // the journal's contents were replaced
+	keptState struct {                     // what the journal has, of a recheck
+		done   chan struct{} // of the recheck, nil of none
+		place  uint64        // of the last event that was appended before
 		kept   store.Session
 		err    error
 		fenced bool // the journal took no more of the session
 	}
 )
 
-// IgnoreDeadLetterLogging tells protoactor that actors leave while they are asked.
-func (*recheck) IgnoreDeadLetterLogging() {}
-
 // recheck reads the journal, to see whether the session is still there.
-func (s *session) recheck(sender *actor.PID) {
-	if s.entry.ephemeral || s.refusal != nil || s.last == 0 {
-		s.respond(sender, &rechecked{})
+func (s *session) recheck(m *recheck) {
+	if s.refusal != nil || s.last == 0 {
+		close(m.done)
 		return
 	}
-	s.ask(&keptState{sender: sender, place: s.last})
+	s.ask(&keptState{done: m.done, place: s.last})
 }
 
 // ask reads what the journal has of the session, after all that was appended
@@ -125,7 +145,9 @@ func (s *session) ask(found *keptState) {
 
 // compare ends the session if the journal has another state.
 func (s *session) compare(m *keptState) {
-	s.respond(m.sender, &rechecked{})
+	if m.done != nil {
+		close(m.done)
+	}
 	if m.fenced {
 		if !s.asking {
 			return // an incarnation before this one asked

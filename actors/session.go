@@ -106,7 +106,7 @@ func (s *session) receive(ctx actor.Context, message any, sender *actor.PID) {
 		s.passivate(ctx, m.now)
 		return
 	case *recheck:
-		s.recheck(sender)
+		s.recheck(m)
 		return
 	case *keptState:
 		s.compare(m)
