@@ -48,17 +48,37 @@ var strangers = map[string][]string{
 	"POST /v1/conversations/{id}/items":          {`{"items":[{"role":"user","content":"tell"}]}`},
 	"GET /v1/conversations/{id}/items/{item}":    {""},
 	"DELETE /v1/conversations/{id}/items/{item}": {""},
-	"GET /":                  nil, // these know no session
-	"GET /health":            nil,
-	"GET /health/ready":      nil,
-	"GET /metrics":           nil,
-	"GET /openapi.json":      nil,
-	"POST /pair":             nil,
-	"POST /v1/ping":          nil,
-	"GET /v1/models":         nil,
-	"GET /v1/models/{id}":    nil,
-	"POST /v1/ws-ticket":     nil,
-	"POST /api/node-control": nil,
+	"GET /v1/whoami":                             {""},
+	"POST /v1/webhook/{channel}":                 {`{"session_id":"SESSION","message":"tell"}`},
+	// Whose scope is admin's; see adminOnly.
+	"GET /v1/events":                                    {""},
+	"GET /v1/providers":                                 {""},
+	"GET /v1/tokens":                                    {""},
+	"POST /v1/tokens":                                   {`{"name":"ada's","owner":"ada@example.org","scopes":["chat","admin"]}`},
+	"DELETE /v1/tokens/{id}":                            {""},
+	"GET /v1/channels":                                  {""},
+	"GET /v1/webhook/{channel}/deliveries":              {""},
+	"GET /v1/webhook/{channel}/deliveries/{id}":         {""},
+	"POST /v1/webhook/{channel}/replay":                 {`{}`},
+	"POST /v1/webhook/{channel}/deliveries/{id}/replay": {`{}`},
+	"GET /dashboard/{digest}/{file}":                    nil, // these know no session
+	"GET /":                                             nil,
+	"GET /health":                                       nil,
+	"GET /health/ready":                                 nil,
+	"GET /metrics":                                      nil,
+	"GET /openapi.json":                                 nil,
+	"POST /pair":                                        nil,
+	"POST /v1/ping":                                     nil,
+	"GET /v1/models":                                    nil,
+	"GET /v1/models/{id}":                               nil,
+	"POST /v1/ws-ticket":                                nil,
+	"POST /api/node-control":                            nil,
+}
+
+// adminOnly reports whether a route is forbidden to who is not admin.
+func adminOnly(route string) bool {
+	return slices.Contains([]string{"GET /v1/events", "GET /v1/providers", "GET /v1/channels"}, route) ||
+		strings.Contains(route, "/v1/tokens") || strings.Contains(route, "/v1/webhook/{channel}/")
 }
 
 // TestNoOwnerReachesAnothersSessionsByAnyRoute walks the routes of /openapi.json,
@@ -137,6 +157,7 @@ func TestNoOwnerReachesAnothersSessionsByAnyRoute(t *testing.T) {
 					id = response.ID
 				}
 				path := strings.NewReplacer("{id}", id, "{item}", items.Data[0].ID).Replace(pattern)
+				path = strings.ReplaceAll(path, "{channel}", "alerts")
 				body := strings.NewReplacer("SESSION", name, "TURN", running.Turn, "RESPONSE", response.ID).Replace(body)
 				queries := []string{"", "?owner=ada@example.org", "?after=" + name, "?after=" + epoch + "-0", "?after=0&owner=ada@example.org", "?session=" + name, "?session=" + name + "&after=" + epoch + "-0"}
 				for _, query := range queries {
@@ -150,6 +171,9 @@ func TestNoOwnerReachesAnothersSessionsByAnyRoute(t *testing.T) {
 					}
 					if strings.Contains(answer, secret) || strings.Contains(answer, running.Turn) && !strings.Contains(body, running.Turn) {
 						t.Errorf("%s%s with %s tells bob what is ada's: %d: %s", route, query, body, status, answer)
+					}
+					if adminOnly(route) && status != http.StatusForbidden {
+						t.Errorf("%s%s: bob, who is no admin, got %d: %s", route, query, status, answer)
 					}
 					if strings.HasPrefix(pattern, "/v1/responses/") && status != http.StatusNotFound {
 						t.Errorf("%s%s: bob got %d: %s", route, query, status, answer)
