@@ -7,7 +7,7 @@ import { count, inWords } from './words.js';
 
 export function Activity() {
   const { samples, kept, state, failure } = useGateway();
-  if (state === 'ended') return html`<div class="page"><${Trouble} error=${failure} /></div>`;
+  if (state === 'ended') return html`<div class="page" tabindex="0"><${Trouble} error=${failure} /></div>`;
   const last = samples.at(-1);
   const of = (f) => samples.map(f);
   const times = of((s) => s.at);
@@ -15,7 +15,7 @@ export function Activity() {
   const codes = {};
   for (const s of samples) for (const [code, n] of Object.entries(s.errors)) codes[code] = (codes[code] || 0) + n;
   const listed = Object.entries(codes).sort((a, b) => b[1] - a[1]);
-  return html`<div class="page">
+  return html`<div class="page" tabindex="0">
     <div class="head"><h1>Activity</h1><span class="soft">the last 15 minutes</span>
       ${state === 'waiting' && html`<span class="badge warn" role="status">Connection lost, trying again</span>`}</div>
     <dl class="facts">

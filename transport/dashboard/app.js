@@ -57,7 +57,7 @@ function App() {
     </header>
     <main class="view">
       ${shown ? html`<${shown.view} key=${shown.name} id=${place.id} rest=${place.rest} go=${go} />`
-    : html`<div class="page"><p>This browser’s token has no scope that the page could use.</p></div>`}
+    : html`<div class="page" tabindex="0"><p>This browser’s token has no scope that the page could use.</p></div>`}
     </main>
   </div>`;
 }

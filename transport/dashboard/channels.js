@@ -28,7 +28,7 @@ function List() {
   const list = useLoad(() => api('GET', '/v1/channels'), []);
   useMoves(list.again);
   const all = list.data?.data || [];
-  return html`<div class="page">
+  return html`<div class="page" tabindex="0">
     <div class="head"><h1>Channels</h1></div>
     ${list.error && html`<${Trouble} error=${list.error} retry=${list.again} />`}
     ${list.data && all.length === 0 && html`<${Empty} title="No channel is configured">
@@ -75,7 +75,7 @@ function Channel({ name }) {
     list.again();
   }, setError);
   const all = list.data?.all || [];
-  return html`<div class="page">
+  return html`<div class="page" tabindex="0">
     <div class="head"><a href="#/channels">Channels</a><span aria-hidden="true">/</span><h1>${clean(name)}</h1><span class="spread"></span>
       <label class="off-screen" for="state">State</label>
       <select id="state" value=${state} onChange=${(e) => { setState(e.target.value); setPages(1); }}>${filters.map(([v, title]) => html`<option key=${v} value=${v}>${title}</option>`)}</select>

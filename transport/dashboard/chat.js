@@ -112,8 +112,7 @@ export function Turns({ talk, send }) {
     watch.observe(box.current.firstElementChild);
     return () => watch.disconnect();
   }, []);
-  const scrolled = () => {
-    const e = box.current;
+  const scrolled = ({ currentTarget: e }) => {
     follows.current = e.scrollHeight - e.scrollTop - e.clientHeight < 60;
   };
   if (talk.state === 'gone') {
@@ -172,7 +171,7 @@ function Composer({ talk, send }) {
   const [model, setModel] = useState(localStorage.getItem(MODEL) || '');
   const models = useLoad(() => api('GET', '/v1/models'), []);
   const area = useRef(null);
-  useEffect(() => { if (matchMedia('(hover: hover)').matches) area.current?.focus(); }, [talk?.id]);
+  useEffect(() => { if (!matchMedia('(pointer: coarse)').matches) area.current?.focus(); }, [talk?.id]);
   useLayoutEffect(() => {
     const e = area.current;
     e.style.height = 'auto';

@@ -7,7 +7,7 @@ import { ago, clean } from './words.js';
 export function Connect() {
   const [made, setMade] = useState(null);
   const admin = useStore(me)?.scopes.includes('admin');
-  return html`<div class="page">
+  return html`<div class="page" tabindex="0">
     <div class="head"><h1>Connect</h1></div>
     <div class="columns">
       <div>

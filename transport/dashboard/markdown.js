@@ -171,6 +171,7 @@ async function draw(s, box) {
   if (fragment) morph(box.current, fragment);
   else plain(box.current, text);
   s.drawn = text;
+  box.current.dataset.drawn = text === s.text ? 'all' : 'some';
   const rest = Math.max(16, 9 * (performance.now() - began));
   s.timer = setTimeout(() => draw(s, box), Math.min(rest, 3000));
 }

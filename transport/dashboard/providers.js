@@ -11,7 +11,7 @@ export function Providers() {
     return () => clearInterval(timer);
   }, []);
   const all = list.data?.data || [];
-  return html`<div class="page">
+  return html`<div class="page" tabindex="0">
     <div class="head"><h1>Providers</h1><span class="spread"></span><button type="button" class="small" onClick=${list.again}>Ask again</button></div>
     ${list.error && html`<${Trouble} error=${list.error} retry=${list.again} />`}
     ${list.data && all.length === 0 && html`<${Empty} title="No provider is configured">

@@ -61,7 +61,7 @@ function List() {
 
   const text = filter.trim().toLowerCase();
   const shown = (sessions || []).filter((s) => !text || `${s.id} ${s.owner} ${s.model || ''} ${s.state} ${s.metadata?.title || ''}`.toLowerCase().includes(text));
-  return html`<div class="page">
+  return html`<div class="page" tabindex="0">
     <div class="head"><h1>Sessions</h1><span class="spread"></span>
       <label class="off-screen" for="filter">Filter</label>
       <input id="filter" type="search" placeholder="Filter" value=${filter} onInput=${(e) => setFilter(e.target.value)} /></div>
