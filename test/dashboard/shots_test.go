@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -55,8 +56,10 @@ func TestPictures(t *testing.T) {
 	up.Set("small", upstream.Script{Deltas: []string{niceAnswer[:200], niceAnswer[200:]}})
 	up.Set("large", upstream.Script{Deltas: upstream.Count(900), Interval: 18 * time.Millisecond, Wait: 120 * time.Millisecond})
 	up.Set("broken", upstream.Script{Fault: upstream.FaultStatus, Status: 500})
-	g := gateway.Start(t, gateway.Options{Upstream: up.URL(), Model: "small"})
+	g := gateway.Start(t, gateway.Options{Upstream: up.URL(), Model: "small", Config: "[channels.builds]\nkind = \"generic\"\nmax_tries = 1\n"})
 	g.Token(t)
+	g.Do(t, "POST", "/v1/webhook/builds", `{"message":"Build 1207 of main is broken: summarize why, and who should look at it."}`)
+	g.Do(t, "POST", "/v1/webhook/builds", `{"message":"Build 1208 of main is well again."}`)
 	var work sync.WaitGroup
 	for i := range 6 {
 		work.Go(func() {
@@ -72,11 +75,11 @@ func TestPictures(t *testing.T) {
 	b.sees("2 tokens", ".status")
 	b.shoot("chat")
 	time.Sleep(20 * time.Second) // for the picture's sake
-	for _, view := range []string{"activity", "sessions", "providers", "connect"} {
+	for _, view := range []string{"activity", "sessions", "channels", "channels/builds", "providers", "connect"} {
 		b.eval("location.hash = '#/"+view+"'", nil)
 		b.wait("document.querySelector('h1')", "the view is there")
 		time.Sleep(2 * time.Second)
-		b.shoot(view)
+		b.shoot(strings.ReplaceAll(view, "/", "-"))
 	}
 	b.write("#name", "laptop")
 	b.click("button", "Make")
